@@ -1,0 +1,2 @@
+//! The thalweg workbench.
+fn main() {}

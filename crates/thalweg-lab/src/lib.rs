@@ -1,0 +1,3 @@
+//! Trials, the fair comparison, statistics, the run store, reports and the studies.
+
+pub mod results;

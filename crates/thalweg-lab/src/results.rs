@@ -1,0 +1,175 @@
+//! What a comparison found: the one record that the table, `--json`, `results.csv` and `report.html` are drawn from.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// A finished comparison.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The exact command that made it.
+    pub command: String,
+    /// Version of thalweg, then of what it stands on.
+    pub versions: Vec<(String, String)>,
+    /// When it was started, RFC 3339, UTC.
+    pub started: String,
+    /// What the trials were trained on.
+    pub data: DataSummary,
+    /// The fixed parts of every trial.
+    pub protocol: Protocol,
+    /// One entry per noise level, in rising order; at least one.
+    pub conditions: Vec<Condition>,
+}
+
+/// The data set as the trials saw it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DataSummary {
+    /// File name, or the name of the embedded set.
+    pub name: String,
+    /// Samples in all, before splitting.
+    pub samples: usize,
+    /// Features per sample.
+    pub features: usize,
+    /// Class names in label order.
+    pub classes: Vec<String>,
+    /// Samples per class, in label order.
+    pub class_counts: Vec<usize>,
+    /// Samples in the training, validation and test splits.
+    pub split: [usize; 3],
+    /// Largest over smallest class in the training split, where it was made so.
+    pub imbalance: Option<f64>,
+}
+
+/// What is the same for every objective.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Protocol {
+    /// Model in words, such as `mlp 64-64-10, ReLU`.
+    pub model: String,
+    /// Optimiser in words.
+    pub optimizer: String,
+    /// Paired repetitions.
+    pub seeds: usize,
+    /// Passes over the training split in a trial.
+    pub epochs: usize,
+    /// Samples in a batch.
+    pub batch_size: usize,
+    /// Tuning trials each objective was given.
+    pub tuning_trials: usize,
+    /// The metric that ranks.
+    pub metric: String,
+    /// The objective that differences are taken to.
+    pub baseline: String,
+    /// Attack of the robust accuracy, such as `l_inf:0.1`.
+    pub attack: Option<String>,
+}
+
+/// All objectives at one noise level.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Condition {
+    /// Share of training labels replaced.
+    pub noise: f64,
+    /// The objectives, best first by the ranking metric.
+    pub entries: Vec<Entry>,
+}
+
+/// One objective at one noise level.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// Name in the catalogue.
+    pub objective: String,
+    /// Its own parameters as tuned.
+    pub parameters: BTreeMap<String, f64>,
+    /// Learning rate as tuned.
+    pub learning_rate: f64,
+    /// Each metric over the seeds, by metric name.
+    pub metrics: BTreeMap<String, Summary>,
+    /// Paired difference to the baseline in the ranking metric; none for the baseline itself.
+    pub difference: Option<Difference>,
+    /// Wall-clock seconds per epoch, over the seeds.
+    pub seconds_per_epoch: Summary,
+    /// Largest memory a trial held, bytes.
+    pub peak_bytes: u64,
+    /// Mean over seeds after each epoch.
+    pub curve: Vec<EpochPoint>,
+    /// Counts on the test split summed over seeds: row = true class, column = predicted.
+    pub confusion: Vec<Vec<u64>>,
+    /// Equal-width reliability bins on the test split, pooled over seeds.
+    pub reliability: Vec<ReliabilityBin>,
+    /// Loss and its derivative against the margin of the true class, where the objective is a function of the scores.
+    pub margin_curve: Vec<MarginPoint>,
+}
+
+/// A number over seeds: mean with a 95% Student interval.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    /// Mean.
+    pub mean: f64,
+    /// Lower end of the interval.
+    pub low: f64,
+    /// Upper end of the interval.
+    pub high: f64,
+    /// The value of each seed, in seed order.
+    pub values: Vec<f64>,
+}
+
+/// Objective minus baseline, paired by seed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Difference {
+    /// Mean difference.
+    pub mean: f64,
+    /// Lower end of its 95% interval.
+    pub low: f64,
+    /// Upper end of its 95% interval.
+    pub high: f64,
+    /// Two-sided paired t-test.
+    pub p: f64,
+    /// The same after Holm's correction over the objectives of the condition.
+    pub p_holm: f64,
+    /// What may be said.
+    pub finding: Finding,
+}
+
+/// What a paired difference allows one to say, at 5% after Holm's correction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Finding {
+    /// Better than the baseline.
+    Better,
+    /// Worse than the baseline.
+    Worse,
+    /// No difference seen.
+    NoDifferenceSeen,
+}
+
+/// The state of training after an epoch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EpochPoint {
+    /// Epoch, from 1.
+    pub epoch: usize,
+    /// Mean training objective over the epoch.
+    pub train_loss: f64,
+    /// Accuracy on the validation split.
+    pub validation_accuracy: f64,
+}
+
+/// One bin of a reliability diagram.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReliabilityBin {
+    /// Mean confidence of its samples.
+    pub confidence: f64,
+    /// Share of them classified correctly.
+    pub accuracy: f64,
+    /// Their number.
+    pub count: u64,
+}
+
+/// A point of a loss-against-margin curve.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MarginPoint {
+    /// Score of the true class minus that of every other class.
+    pub margin: f64,
+    /// Loss there.
+    pub loss: f64,
+    /// Its derivative with respect to the margin.
+    pub slope: f64,
+}
