@@ -2,5 +2,15 @@
 //!
 //! The only crate of the workspace that may hold `unsafe`. Every kernel gives the same bits for any number of
 //! threads.
+//!
+//! - [`rowwise`]: softmax-based losses of `[rows, classes]` scores, value and gradient in one pass;
+//! - [`real`]: the two float types and their vectorisable exponential;
+//! - [`simd`]: which instruction set a kernel runs on;
+//! - [`random`]: random streams derived by name;
+//! - [`memory`]: an allocator that knows each thread's peak.
 
+pub mod memory;
 pub mod random;
+pub mod real;
+pub mod rowwise;
+pub mod simd;
