@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::undefined;
+
 /// A finished comparison.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Comparison {
@@ -19,6 +21,19 @@ pub struct Comparison {
     pub protocol: Protocol,
     /// One entry per noise level, in rising order; at least one.
     pub conditions: Vec<Condition>,
+    /// What follows from it.
+    pub recommendation: Recommendation,
+}
+
+/// What to train with, and why.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Recommendation {
+    /// One sentence.
+    pub sentence: String,
+    /// The numbers it rests on, one or two sentences.
+    pub evidence: String,
+    /// The lines of Rust that use it.
+    pub code: String,
 }
 
 /// The data set as the trials saw it.
@@ -103,12 +118,16 @@ pub struct Entry {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Mean.
+    #[serde(deserialize_with = "undefined::number")]
     pub mean: f64,
-    /// Lower end of the interval.
+    /// Lower end of the interval; NaN when there are too few seeds for one.
+    #[serde(deserialize_with = "undefined::number")]
     pub low: f64,
-    /// Upper end of the interval.
+    /// Upper end of the interval; NaN likewise.
+    #[serde(deserialize_with = "undefined::number")]
     pub high: f64,
     /// The value of each seed, in seed order.
+    #[serde(deserialize_with = "undefined::numbers")]
     pub values: Vec<f64>,
 }
 
@@ -116,14 +135,19 @@ pub struct Summary {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Difference {
     /// Mean difference.
+    #[serde(deserialize_with = "undefined::number")]
     pub mean: f64,
-    /// Lower end of its 95% interval.
+    /// Lower end of its 95% interval; NaN when the seeds allow none.
+    #[serde(deserialize_with = "undefined::number")]
     pub low: f64,
-    /// Upper end of its 95% interval.
+    /// Upper end of its 95% interval; NaN likewise.
+    #[serde(deserialize_with = "undefined::number")]
     pub high: f64,
     /// Two-sided paired t-test.
+    #[serde(deserialize_with = "undefined::number")]
     pub p: f64,
     /// The same after Holm's correction over the objectives of the condition.
+    #[serde(deserialize_with = "undefined::number")]
     pub p_holm: f64,
     /// What may be said.
     pub finding: Finding,
@@ -147,8 +171,10 @@ pub struct EpochPoint {
     /// Epoch, from 1.
     pub epoch: usize,
     /// Mean training objective over the epoch.
+    #[serde(deserialize_with = "undefined::number")]
     pub train_loss: f64,
     /// Accuracy on the validation split.
+    #[serde(deserialize_with = "undefined::number")]
     pub validation_accuracy: f64,
 }
 
@@ -169,7 +195,9 @@ pub struct MarginPoint {
     /// Score of the true class minus that of every other class.
     pub margin: f64,
     /// Loss there.
+    #[serde(deserialize_with = "undefined::number")]
     pub loss: f64,
     /// Its derivative with respect to the margin.
+    #[serde(deserialize_with = "undefined::number")]
     pub slope: f64,
 }

@@ -1,0 +1,209 @@
+//! The metrics there are: what each is called, which way is better, and how its values are written.
+
+/// A metric of a classifier on a test split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Name on the command line and in records.
+    pub name: &'static str,
+    /// Name for readers.
+    pub title: &'static str,
+    /// What it measures, in a clause.
+    pub meaning: &'static str,
+    /// Unit of its values as written; empty for a pure number.
+    pub unit: &'static str,
+    /// Which way is better.
+    pub direction: Direction,
+    /// How its values are written.
+    pub format: Format,
+}
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// More is better.
+    HigherIsBetter,
+    /// Less is better.
+    LowerIsBetter,
+}
+
+/// How the values of a metric are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A share of one, written in hundredths.
+    Percent,
+    /// A number as it is.
+    Number,
+}
+
+/// Scores within which a prediction counts for `top_3_accuracy`.
+pub const TOP_K: usize = 3;
+
+/// Every metric a comparison may report, in the order of its tables.
+pub const CATALOGUE: &[Metric] = &[
+    share(
+        "accuracy",
+        "accuracy",
+        "samples whose highest score is their class",
+    ),
+    share(
+        "balanced_accuracy",
+        "balanced accuracy",
+        "mean over the classes of the share found",
+    ),
+    share(
+        "top_3_accuracy",
+        "top-3 accuracy",
+        "samples whose class is among the three highest scores",
+    ),
+    share(
+        "macro_f1",
+        "macro F1",
+        "mean over the classes of the harmonic mean of precision and recall",
+    ),
+    share(
+        "auroc",
+        "AUROC",
+        "chance that a sample of a class scores higher on it than one of another class, mean over the classes",
+    ),
+    share("robust_accuracy", "robust accuracy", "accuracy under attack"),
+    cost(
+        "nll",
+        "negative log-likelihood",
+        "minus the mean log probability of the true class",
+        "nats",
+    ),
+    cost(
+        "brier",
+        "Brier score",
+        "squared distance between probabilities and truth, summed over the classes",
+        "",
+    ),
+    cost(
+        "ece_equal_width",
+        "ECE, equal width",
+        "gap between confidence and accuracy, over 15 bins of equal width",
+        "",
+    ),
+    cost(
+        "ece_equal_mass",
+        "ECE, equal mass",
+        "gap between confidence and accuracy, over 15 bins of equally many samples",
+        "",
+    ),
+];
+
+const fn share(name: &'static str, title: &'static str, meaning: &'static str) -> Metric {
+    Metric {
+        name,
+        title,
+        meaning,
+        unit: "%",
+        direction: Direction::HigherIsBetter,
+        format: Format::Percent,
+    }
+}
+
+const fn cost(name: &'static str, title: &'static str, meaning: &'static str, unit: &'static str) -> Metric {
+    Metric {
+        name,
+        title,
+        meaning,
+        unit,
+        direction: Direction::LowerIsBetter,
+        format: Format::Number,
+    }
+}
+
+/// The metric called `name`.
+pub fn find(name: &str) -> Option<&'static Metric> {
+    CATALOGUE.iter().find(|metric| metric.name == name)
+}
+
+impl Metric {
+    /// Whether more is better.
+    pub fn higher_is_better(&self) -> bool {
+        self.direction == Direction::HigherIsBetter
+    }
+}
+
+impl Direction {
+    /// `difference`, turned so that positive is better.
+    pub fn gain(self, difference: f64) -> f64 {
+        match self {
+            Self::HigherIsBetter => difference,
+            Self::LowerIsBetter => -difference,
+        }
+    }
+}
+
+impl Format {
+    /// The value as written, without its unit: `94.3` for 0.943 of [`Format::Percent`]; a dash for what is not finite.
+    pub fn value(self, value: f64) -> String {
+        self.written(value, "−", "")
+    }
+
+    /// A difference as written, always with its sign.
+    pub fn difference(self, value: f64) -> String {
+        self.written(value, "−", "+")
+    }
+
+    /// The unit of a difference: percentage points are not per cent.
+    pub fn difference_unit(self) -> &'static str {
+        match self {
+            Self::Percent => "pp",
+            Self::Number => "",
+        }
+    }
+
+    /// The value on the scale it is written in.
+    pub fn scaled(self, value: f64) -> f64 {
+        match self {
+            Self::Percent => 100.0 * value,
+            Self::Number => value,
+        }
+    }
+
+    fn written(self, value: f64, minus: &str, plus: &str) -> String {
+        if !value.is_finite() {
+            return "—".to_owned();
+        }
+        let decimals = match self {
+            Self::Percent => 1,
+            Self::Number if value.abs() >= 100.0 => 1,
+            Self::Number => 3,
+        };
+        let digits = format!("{:.decimals$}", self.scaled(value).abs());
+        let is_zero = digits.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+        let sign = match () {
+            () if is_zero => "",
+            () if value < 0.0 => minus,
+            () => plus,
+        };
+        format!("{sign}{digits}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        for metric in CATALOGUE {
+            assert_eq!(find(metric.name), Some(metric));
+        }
+        assert_eq!(find("loss of face"), None);
+    }
+
+    #[test]
+    fn numbers_are_written_for_readers() {
+        assert_eq!(Format::Percent.value(0.9432), "94.3");
+        assert_eq!(Format::Percent.difference(0.0123), "+1.2");
+        assert_eq!(Format::Percent.difference(-0.0123), "−1.2");
+        assert_eq!(Format::Percent.difference(-0.0001), "0.0");
+        assert_eq!(Format::Number.value(0.12345), "0.123");
+        assert_eq!(Format::Number.value(1234.56), "1234.6");
+        assert_eq!(Format::Number.value(f64::NAN), "—");
+        assert_eq!(Format::Percent.difference(f64::INFINITY), "—");
+    }
+}
