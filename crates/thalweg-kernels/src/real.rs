@@ -77,7 +77,7 @@ impl Real for f32 {
         let half = whole >> 1;
         let power = |n: i32| f32::from_bits(((n + 127) << 23) as u32);
         let scaled = value * power(half) * power(whole - half);
-        if self != self {
+        if self.is_nan() {
             self
         } else if self < -87.33 {
             0.0

@@ -59,6 +59,9 @@ pub trait Member: Sync {
 /// Rows below which a second thread costs more than it saves, in scores.
 const PARALLEL: usize = 1 << 15;
 
+/// What a task writes, its scores and its targets, as iterators zip them.
+type Block<'a, W, S> = ((W, S), &'a [u32]);
+
 /// Losses of every row into `losses`.
 ///
 /// # Panics
@@ -72,7 +75,7 @@ pub fn forward<F: Real, M: Member>(
 ) {
     check(scores, targets, classes, losses);
     let rows = block_rows(classes);
-    let run = |((losses, scores), targets): ((&mut [F], &[F]), &[u32])| {
+    let run = |((losses, scores), targets): Block<&mut [F], &[F]>| {
         forward_block(member, scores, targets, classes, losses);
     };
     let blocks = losses
@@ -112,7 +115,7 @@ pub fn forward_backward<F: Real, M: Member>(
         scores.len()
     );
     let rows = block_rows(classes);
-    let run = |(((gradient, losses), scores), targets): (((&mut [F], &mut [F]), &[F]), &[u32])| {
+    let run = |(((gradient, losses), scores), targets): Block<(&mut [F], &mut [F]), &[F]>| {
         gradient_block(member, scores, targets, classes, scale, losses, gradient);
     };
     if scores.len() < PARALLEL {
@@ -218,14 +221,16 @@ fn gradient_block<F: Real, M: Member>(
             *loss = F::from_f64(coefficients.loss);
             // An infinite slope times a vanished probability would be no number.
             let bounded = |value: f64| F::from_f64(value.clamp(-F::MAX.to_f64(), F::MAX.to_f64()));
-            let softmax = bounded(coefficients.softmax * scale / (rest + own.to_f64()));
+            let largest_slope = F::MAX.to_f64();
+            let softmax_slope = coefficients.softmax.clamp(-largest_slope, largest_slope);
+            let target_slope = coefficients.target.clamp(-largest_slope, largest_slope);
+            let softmax = bounded(softmax_slope * scale / (rest + own.to_f64()));
             let uniform = bounded(coefficients.uniform * scale);
             for value in gradient.iter_mut() {
                 *value = *value * softmax + uniform;
             }
             // p_y − 1 cancels for a confident row: write its gradient from 1 − p_y instead.
-            let at_target =
-                coefficients.softmax + coefficients.target - coefficients.softmax * statistics.rest;
+            let at_target = softmax_slope + target_slope - softmax_slope * statistics.rest;
             gradient[y] = bounded((at_target + coefficients.uniform) * scale);
         }
     }

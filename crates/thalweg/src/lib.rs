@@ -1,1 +1,33 @@
-//! thalweg
+//! Training objectives on [burn]: what a model is asked to minimise, and whether it did what its theory promised.
+//!
+//! - Losses, one file an objective: [`classification`], [`robustness`]. Each has a config with the paper's defaults,
+//!   `init()`, and `forward(...)` on burn tensors of either float type, on any backend.
+//! - [`objective`]: the one small trait a training loop calls, and an objective's page in the catalogue.
+//! - [`quantity`]: everything else the library computes, as named numbers of given arrays.
+//! - [`catalogue`]: the list of both.
+//! - [`bridge`]: the only contact with burn's internals; use it to hand burn a gradient you already know.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use thalweg::classification::CompSumLossConfig;
+//!
+//! let device = Device::flex().autodiff();
+//! let logits = Tensor::<2>::from_floats([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]], &device).require_grad();
+//! let targets = Tensor::from_ints([0, 2], &device);
+//! let loss = CompSumLossConfig::new().with_tau(1.5).init()?.forward(logits.clone(), targets);
+//! let gradient = logits.grad(&loss.backward()).unwrap();
+//! assert_eq!(gradient.dims(), [2, 3]);
+//! # Ok::<(), thalweg::ConfigError>(())
+//! ```
+
+pub mod bridge;
+pub mod catalogue;
+pub mod classification;
+mod config;
+pub mod objective;
+pub mod quantity;
+mod reduction;
+pub mod robustness;
+
+pub use config::ConfigError;
+pub use reduction::Reduction;

@@ -1,0 +1,90 @@
+//! Everything the library has, in one explicit list a family.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use crate::objective::ObjectiveEntry;
+use crate::quantity::Quantity;
+use crate::{classification, robustness};
+
+/// All objectives, families in order.
+pub fn objectives() -> &'static [ObjectiveEntry] {
+    static OBJECTIVES: OnceLock<Vec<ObjectiveEntry>> = OnceLock::new();
+    OBJECTIVES.get_or_init(|| [classification::objectives(), robustness::objectives()].concat())
+}
+
+/// The objective called `name`.
+pub fn objective(name: &str) -> Option<&'static ObjectiveEntry> {
+    objectives().iter().find(|entry| entry.name == name)
+}
+
+/// All quantities, families in order.
+pub fn quantities() -> &'static [Quantity] {
+    static QUANTITIES: OnceLock<Vec<Quantity>> = OnceLock::new();
+    QUANTITIES.get_or_init(|| {
+        classification::quantities()
+            .into_iter()
+            .chain(robustness::quantities())
+            .collect()
+    })
+}
+
+/// The quantity called `name`.
+pub fn quantity(name: &str) -> Option<&'static Quantity> {
+    static BY_NAME: OnceLock<HashMap<&'static str, &'static Quantity>> = OnceLock::new();
+    let by_name = BY_NAME.get_or_init(|| {
+        quantities()
+            .iter()
+            .map(|quantity| (quantity.name(), quantity))
+            .collect()
+    });
+    by_name.get(name).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let names: HashSet<_> = objectives().iter().map(|entry| entry.name).collect();
+        assert_eq!(names.len(), objectives().len());
+        let names: HashSet<_> = quantities().iter().map(Quantity::name).collect();
+        assert_eq!(names.len(), quantities().len());
+    }
+
+    #[test]
+    fn every_objective_builds_over_the_whole_of_its_ranges() {
+        for entry in objectives() {
+            entry.build(&entry.defaults()).unwrap();
+            for position in [0.0, 0.5, 1.0] {
+                let settings = entry
+                    .parameters
+                    .iter()
+                    .map(|p| (p.name.to_owned(), p.at(position)))
+                    .collect();
+                entry
+                    .build(&settings)
+                    .unwrap_or_else(|error| panic!("{}: {error}", entry.name));
+                let rust = entry.rust_with(&settings);
+                assert!(!rust.contains('{'), "{}: {rust}", entry.name);
+            }
+            for parameter in &entry.parameters {
+                assert!(
+                    (parameter.range.0..=parameter.range.1).contains(&parameter.default),
+                    "{}",
+                    entry.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_setting_is_named() {
+        let settings = [("tua".to_owned(), 1.0)].into();
+        let error = objective("comp_sum").unwrap().build(&settings).err().unwrap();
+        assert_eq!(error.to_string(), "comp_sum has no parameter `tua`; it has `tau`");
+    }
+}
