@@ -1,1 +1,35 @@
-//! thalweg-data
+//! Data sets and readers: in a path, out validated arrays and labels.
+//!
+//! [`open`] reads CSV and TSV, Parquet, IDX (MNIST and its relatives, a pair of files or a folder of two), NPY and NPZ
+//! into a [`Dataset`], or says with a [`DataError`] what is wrong, where, and what to do about it. [`digits`] needs no
+//! file. The other modules change a data set as an experiment asks: wrong labels ([`noise`]), rare classes
+//! ([`imbalance`]), parts ([`split`]), scales ([`standardize`]). All of it is determined by a seed.
+
+mod arrays;
+mod csv;
+mod dataset;
+pub mod describe;
+pub mod embedded;
+mod error;
+pub mod generators;
+mod idx;
+pub mod imbalance;
+mod impute;
+pub mod noise;
+mod npy;
+mod numbers;
+mod open;
+mod options;
+mod parquet;
+mod source;
+pub mod split;
+pub mod standardize;
+mod table;
+mod useless;
+
+pub use dataset::Dataset;
+pub use embedded::digits;
+pub use error::{DataError, Place};
+pub use open::open;
+pub use options::{Impute, ReadOptions, parse_bytes};
+pub use useless::Useless;

@@ -1,0 +1,84 @@
+//! A table: named columns of numbers or categories, and the classes. CSV and Parquet both end here.
+//!
+//! The cells of all feature columns lie row-major in one allocation. Without categories that allocation *is* the
+//! feature matrix of the data set, so a large table of numbers is never held twice.
+
+mod build;
+mod check;
+mod encode;
+mod plan;
+
+pub(crate) use build::{Builder, Cell, Kind, Outcome, is_missing, parse_number};
+pub(crate) use check::class_problem;
+pub(crate) use plan::{Plan, Role};
+
+use std::path::{Path, PathBuf};
+
+use crate::error::DataError;
+
+/// A table as read, whether or not it can be used.
+pub(crate) struct Table {
+    pub(crate) file: PathBuf,
+    pub(crate) columns: Vec<Column>,
+    /// `[rows, columns]`: numbers, or indices of categories; NaN where the value is missing.
+    pub(crate) cells: Vec<f32>,
+    pub(crate) target: Target,
+    /// What was wrong with single values, in the order of the columns.
+    pub(crate) problems: Vec<DataError>,
+}
+
+/// A feature column.
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) content: Content,
+    pub(crate) missing: usize,
+}
+
+/// What a column holds.
+pub(crate) enum Content {
+    Numbers,
+    /// The categories, sorted.
+    Categories(Vec<String>),
+}
+
+/// The column of the classes.
+pub(crate) struct Target {
+    pub(crate) name: String,
+    /// Sorted.
+    pub(crate) classes: Vec<String>,
+    /// By row; [`Target::MISSING`] where there is no class.
+    pub(crate) labels: Vec<u32>,
+}
+
+impl Target {
+    pub(crate) const MISSING: u32 = u32::MAX;
+}
+
+impl Table {
+    pub(crate) fn rows(&self) -> usize {
+        self.target.labels.len()
+    }
+
+    /// The cells of a column that have a value.
+    pub(crate) fn present(&self, column: usize) -> impl Iterator<Item = f32> {
+        self.values(column).filter(|value| !value.is_nan())
+    }
+
+    /// The cells of a column.
+    pub(crate) fn values(&self, column: usize) -> impl Iterator<Item = f32> {
+        self.cells
+            .iter()
+            .skip(column)
+            .step_by(self.columns.len())
+            .copied()
+    }
+}
+
+/// The name of a data set: that of its file without extensions.
+pub(crate) fn name_of(file: &Path) -> String {
+    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+    match name.split('.').next() {
+        Some(stem) if !stem.is_empty() => stem.to_owned(),
+        _ => name.into_owned(),
+    }
+}
