@@ -49,3 +49,35 @@ fn cell(text: &str) -> String {
         text.to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture::{large, small};
+
+    #[test]
+    fn every_value_has_a_row() {
+        let comparison = large();
+        let text = csv(&comparison);
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some(HEADER));
+        // Nine metrics of the scores, and the time.
+        assert_eq!(lines.count(), 3 * 7 * 8 * 10);
+        let entry = &comparison.conditions[1].entries[2];
+        let value = entry.metrics["nll"].values[5];
+        assert!(text.contains(&format!("\n0.2,{},5,nll,{value}\n", entry.objective)));
+    }
+
+    #[test]
+    fn what_is_undefined_is_empty() {
+        let text = csv(&small());
+        assert!(text.lines().any(|line| line.ends_with(",auroc,")), "{text}");
+        assert!(!text.contains("NaN"));
+    }
+
+    #[test]
+    fn text_is_quoted_where_it_must_be() {
+        assert_eq!(cell("mae"), "mae");
+        assert_eq!(cell("a,\"b\""), "\"a,\"\"b\"\"\"");
+    }
+}

@@ -2,6 +2,7 @@
 
 pub mod csv_out;
 pub mod metrics;
+pub mod report;
 pub mod results;
 pub mod statistics;
 pub mod store;

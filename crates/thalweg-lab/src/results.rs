@@ -108,7 +108,7 @@ pub struct Entry {
     pub curve: Vec<EpochPoint>,
     /// Counts on the test split summed over seeds: row = true class, column = predicted.
     pub confusion: Vec<Vec<u64>>,
-    /// Equal-width reliability bins on the test split, pooled over seeds.
+    /// Equal-width reliability bins on the test split, pooled over seeds; an empty one has count 0.
     pub reliability: Vec<ReliabilityBin>,
     /// Loss and its derivative against the margin of the true class, where the objective is a function of the scores.
     pub margin_curve: Vec<MarginPoint>,

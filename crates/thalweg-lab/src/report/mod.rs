@@ -1,0 +1,25 @@
+//! `report.html`: a comparison as one self-contained page, without scripts or anything fetched, for a phone, a screen or
+//! paper, light or dark.
+
+mod chart;
+mod confusion;
+mod figures;
+mod tables;
+mod text;
+mod view;
+
+use askama::Template;
+
+use crate::results::Comparison;
+
+/// The comparison as a page.
+pub fn html(comparison: &Comparison) -> String {
+    view::Page::of(comparison)
+        .render()
+        .expect("a template of our own, written to a string, renders")
+}
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
