@@ -123,7 +123,7 @@ pub enum DataError {
     },
 
     /// A row has more or fewer fields than the first one.
-    #[error("{place}: {found} fields where the first row has {expected}")]
+    #[error("{place}: {} where the first row has {expected}", plural(*found, "field"))]
     RaggedRow { place: Place, expected: u64, found: u64 },
 
     /// A row goes on for longer than any sensible row.
@@ -143,7 +143,7 @@ pub enum DataError {
     NotFinite { place: Place, value: String },
 
     /// Values are missing in feature columns.
-    #[error("{}: {} of {rows} rows: {}", file.display(), counted(columns, "missing value"), by_column(columns))]
+    #[error("{}: {} of {rows} rows: {}", file.display(), plural(total(columns), "missing value"), by_column(columns))]
     MissingValues {
         file: PathBuf,
         columns: Vec<(String, usize)>,
@@ -282,13 +282,13 @@ impl DataError {
             }
             Self::AmbiguousTarget { candidates, .. } => candidates
                 .first()
-                .map(|first| format!("say which, for example `--target {first}`")),
+                .map(|first| format!("say which, for example `--target {}`", shell_word(first))),
             Self::OneColumn { .. } => say("fields are separated by comma, semicolon, tab or |"),
             Self::UselessColumns { columns, .. } => {
                 let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
                 Some(format!(
                     "leave out what is no feature: `--drop {}`",
-                    names.join(",")
+                    shell_word(&names.join(","))
                 ))
             }
             Self::ManyClasses { .. } | Self::NotAClass { .. } => {
@@ -328,6 +328,16 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// A text as one word of a command line.
+pub(crate) fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-.,:/=+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 const SHOWN: usize = 8;
 
 fn shortened(items: impl ExactSizeIterator<Item = String>, separator: &str) -> String {
@@ -357,16 +367,20 @@ fn reasons(columns: &[(String, Useless)]) -> String {
     )
 }
 
-fn counted(columns: &[(String, usize)], what: &str) -> String {
-    match columns.iter().map(|(_, count)| count).sum::<usize>() {
+fn total(columns: &[(String, usize)]) -> u64 {
+    columns.iter().map(|(_, count)| *count as u64).sum()
+}
+
+fn plural(count: u64, what: &str) -> String {
+    match count {
         1 => format!("1 {what}"),
-        count => format!("{count} {what}s"),
+        _ => format!("{count} {what}s"),
     }
 }
 
 fn and_more(count: usize) -> String {
     match count {
         0 | 1 => String::new(),
-        _ => format!(", here and in {} more rows", count - 1),
+        _ => format!(", here and in {}", plural(count as u64 - 1, "more row")),
     }
 }

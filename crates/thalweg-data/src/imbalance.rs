@@ -1,5 +1,7 @@
 //! Rare classes, made so on purpose.
 
+use std::str::FromStr;
+
 use thalweg_kernels::random::Stream;
 
 use crate::dataset::indices_by_class;
@@ -11,6 +13,18 @@ pub enum Imbalance {
     Exponential,
     /// The first half of the classes (the larger half of an odd number) are large and of one size, the others small.
     Step,
+}
+
+impl FromStr for Imbalance {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "exponential" => Ok(Self::Exponential),
+            "step" => Ok(Self::Step),
+            _ => Err(format!("`{text}` is neither `exponential` nor `step`")),
+        }
+    }
 }
 
 impl Imbalance {

@@ -1,5 +1,7 @@
 //! Wrong labels, put in on purpose.
 
+use std::str::FromStr;
+
 use thalweg_kernels::random::Stream;
 
 /// How wrong labels come about.
@@ -15,6 +17,21 @@ pub enum LabelNoise {
     /// A label is replaced by the next class (the last one by the first). Also called pair flip or asymmetric noise;
     /// a rate below one half leaves the true class the most likely.
     Pair,
+}
+
+impl FromStr for LabelNoise {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "uniform" => Ok(Self::Uniform),
+            "class-dependent" => Ok(Self::ClassDependent),
+            "pair" => Ok(Self::Pair),
+            _ => Err(format!(
+                "`{text}` is none of `uniform`, `class-dependent`, `pair`"
+            )),
+        }
+    }
 }
 
 /// Replaces labels at the given rate.

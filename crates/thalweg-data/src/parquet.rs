@@ -11,7 +11,7 @@ use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::schema::types::ColumnDescriptor;
 
-use crate::error::{DataError, Place};
+use crate::error::{DataError, Place, shell_word};
 use crate::options::ReadOptions;
 use crate::table::{Builder, Cell, Kind, Outcome, Plan, Role, Table};
 
@@ -102,32 +102,51 @@ fn kind(path: &Path, column: &ColumnDescriptor) -> Result<Kind, DataError> {
     let unsupported = |what: &str| DataError::Unsupported {
         file: path.to_owned(),
         what: format!("column `{}` ({what})", column.path().string()),
-        advice: format!("leave the column out: `--drop {}`", column.path().string()),
+        advice: format!(
+            "leave the column out: `--drop {}`",
+            shell_word(&column.path().string())
+        ),
     };
     if column.max_rep_level() > 0 || column.path().parts().len() > 1 {
         return Err(unsupported("nested"));
     }
-    let decimal = matches!(column.logical_type_ref(), Some(LogicalType::Decimal { .. }))
-        || column.converted_type() == ConvertedType::DECIMAL;
     match column.physical_type() {
-        Physical::BYTE_ARRAY if !decimal => Ok(Kind::Categories),
-        Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY if decimal => {
-            Err(unsupported("decimal in bytes"))
-        }
-        Physical::FIXED_LEN_BYTE_ARRAY => Ok(Kind::Categories),
         Physical::INT96 => Err(unsupported("INT96 time")),
-        Physical::BOOLEAN => Ok(Kind::Categories),
+        Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY if is_decimal(column) => Ok(Kind::Numbers),
+        Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY | Physical::BOOLEAN => Ok(Kind::Categories),
         _ => Ok(Kind::Numbers),
     }
+}
+
+fn is_decimal(column: &ColumnDescriptor) -> bool {
+    matches!(column.logical_type_ref(), Some(LogicalType::Decimal { .. }))
+        || column.converted_type() == ConvertedType::DECIMAL
+}
+
+/// What the bytes of a text hold, or those of a decimal number if a scale is given.
+fn cell_of_bytes(bytes: &ByteArray, decimal_scale: Option<f64>) -> Option<Cell<'_>> {
+    let Some(scale) = decimal_scale else {
+        return bytes.as_utf8().ok().map(Cell::Text);
+    };
+    // Two's complement, the highest byte first.
+    let sign = bytes
+        .data()
+        .first()
+        .map_or(0.0, |&first| if first < 0x80 { 0.0 } else { -1.0 });
+    let number = bytes
+        .data()
+        .iter()
+        .fold(sign, |number, &byte| number * 256.0 + f64::from(byte));
+    Some(Cell::Number(number * scale))
 }
 
 fn explain(path: &Path) -> impl Fn(ParquetError) -> DataError {
     |error| {
         let text = error.to_string();
-        if text.contains("Disabled feature") {
+        if let Some((_, compression)) = text.split_once("Disabled feature at compile time: ") {
             return DataError::Unsupported {
                 file: path.to_owned(),
-                what: format!("its compression ({text})"),
+                what: format!("its compression with {compression}"),
                 advice: "write it with snappy, gzip or no compression".into(),
             };
         }
@@ -149,6 +168,7 @@ struct Sink<'a, 'plan> {
 impl Sink<'_, '_> {
     fn fill(&mut self, pages: ColumnReader, column: &ColumnDescriptor) -> Result<(), DataError> {
         let scale = 10f64.powi(-column.type_scale().max(0));
+        let decimal_scale = is_decimal(column).then_some(scale);
         match pages {
             ColumnReader::BoolColumnReader(pages) => self.drain(pages, column, |&value| {
                 Some(Cell::Text(if value { "true" } else { "false" }))
@@ -166,11 +186,11 @@ impl Sink<'_, '_> {
                 self.drain(pages, column, |&value| Some(Cell::Number(value)))
             }
             ColumnReader::ByteArrayColumnReader(pages) => self.drain(pages, column, |value: &ByteArray| {
-                value.as_utf8().ok().map(Cell::Text)
+                cell_of_bytes(value, decimal_scale)
             }),
             ColumnReader::FixedLenByteArrayColumnReader(pages) => {
                 self.drain(pages, column, |value: &FixedLenByteArray| {
-                    value.as_utf8().ok().map(Cell::Text)
+                    cell_of_bytes(value, decimal_scale)
                 })
             }
             ColumnReader::Int96ColumnReader(_) => Err(self.malformed("INT96 where the schema has none")),

@@ -146,7 +146,7 @@ fn rows_without_a_class_are_an_error_even_when_imputing() {
     let result = open_as("t.csv", "a,y\n1,0\n2,\n3,?\n4,1\n", &imputing(Impute::Mean));
     assert_eq!(
         message(result),
-        "t.csv, line 3, column `y`: the class is missing, here and in 1 more rows"
+        "t.csv, line 3, column `y`: the class is missing, here and in 1 more row"
     );
 }
 
@@ -186,7 +186,7 @@ fn damage_is_named_with_its_place() {
         ),
         (
             b"a,y\n1,0\n\n2\n",
-            "t.csv, line 4: 1 fields where the first row has 2",
+            "t.csv, line 4: 1 field where the first row has 2",
         ),
         (
             b"a,y\n1,x\n2,caf\xe9\n",
@@ -212,7 +212,7 @@ fn lines_are_counted_whatever_ends_them() {
         let text = ["\u{feff}a,y", "1,0", "", "\"2", "\",1", "", "3"].join(end);
         assert_eq!(
             message(read(&text)),
-            "t.csv, line 7: 1 fields where the first row has 2"
+            "t.csv, line 7: 1 field where the first row has 2"
         );
         let text = ["\u{feff}a,y", "1,0", "", "\"2", "\",1", "", "3,"].join(end);
         assert_eq!(

@@ -2,8 +2,13 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{message, open_as, parquet_table};
 use parquet::basic::{Compression, GzipLevel};
+use parquet::data_type::{FixedLenByteArray, FixedLenByteArrayType, Int32Type, Int64Type};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use thalweg_data::{Impute, ReadOptions};
 
 #[test]
@@ -42,6 +47,47 @@ fn a_table_is_read_like_its_csv() {
             "{compression:?}"
         );
     }
+}
+
+#[test]
+fn decimals_are_scaled_and_row_names_left_out() {
+    let schema = "message table {
+        required fixed_len_byte_array(4) price (DECIMAL(9, 2));
+        required int32 rate (DECIMAL(9, 1));
+        required int64 class;
+        required int64 __index_level_0__;
+    }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut bytes = Vec::new();
+    let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let prices = [-250i32, 1999, 0].map(|price| FixedLenByteArray::from(price.to_be_bytes().to_vec()));
+    let mut column = group.next_column().unwrap().unwrap();
+    column
+        .typed::<FixedLenByteArrayType>()
+        .write_batch(&prices, None, None)
+        .unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column
+        .typed::<Int32Type>()
+        .write_batch(&[5, -15, 20], None, None)
+        .unwrap();
+    column.close().unwrap();
+    for values in [[1, 0, 1], [7, 8, 9]] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column
+            .typed::<Int64Type>()
+            .write_batch(&values, None, None)
+            .unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+    let set = open_as("t.parquet", bytes, &ReadOptions::default()).unwrap();
+    assert_eq!(set.feature_names, ["price", "rate"]);
+    assert_eq!(set.features, [-2.5, 0.5, 19.99, -1.5, 0.0, 2.0]);
+    assert_eq!(set.labels, [1, 0, 1]);
 }
 
 #[test]

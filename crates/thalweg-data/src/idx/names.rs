@@ -23,7 +23,7 @@ pub(super) fn labels_of(images: &Path) -> Result<PathBuf, DataError> {
     if labels == plain {
         return Err(DataError::NoLabels {
             file: images.to_owned(),
-            tried: vec!["a name with `labels` in place of `images`".into()],
+            tried: vec!["labels-idx1-ubyte".into()],
         });
     }
     let tried = [labels.clone(), format!("{labels}.gz")];

@@ -17,17 +17,23 @@ use crate::options::ReadOptions;
 use crate::source::{self, Source, check_memory, read_up_to};
 use crate::table::name_of;
 
-/// Reads the features in the file at `path` with the labels in the file that the options name as target.
+/// Files of labels that are looked for beside a file of features.
+const LABELS: [&str; 2] = ["y.npy", "labels.npy"];
+
+/// Reads the features in the file at `path` with the labels beside it, or those named in the options.
 pub(crate) fn read(path: &Path, options: &ReadOptions) -> Result<Arrays, DataError> {
-    let Some(target) = &options.target else {
-        let tried = vec!["a file named by `--target`".into()];
-        return Err(DataError::NoLabels {
-            file: path.to_owned(),
-            tried,
-        });
+    let labels = match &options.target {
+        Some(target) => labels_file(path, target),
+        None => LABELS
+            .iter()
+            .map(|name| path.with_file_name(name))
+            .find(|labels| labels != path && labels.is_file())
+            .ok_or_else(|| DataError::NoLabels {
+                file: path.to_owned(),
+                tried: LABELS.map(str::to_owned).to_vec(),
+            })?,
     };
     let features = Array::open(path, source::open(path)?)?;
-    let labels = labels_file(path, target);
     let labels = Array::open(&labels, source::open(&labels)?)?;
     Arrays::new(
         name_of(path),
