@@ -69,18 +69,21 @@ fn headers_are_told_from_data() {
         read("1,2,a\n2,1,b\n4,4,a\n").unwrap().feature_names,
         ["column 1", "column 2"]
     );
+    let unnamed = read("?,2,a\n2,1,b\n4,4,a\n");
     assert_eq!(
-        read("?,2,a\n2,1,b\n4,4,a\n")
-            .unwrap_err()
-            .to_string()
-            .matches("1 of 3 rows")
-            .count(),
-        0
+        message(unnamed),
+        "t.csv: 1 missing value of 3 rows: 1 in `column 1`"
     );
     // Columns numbered by a library that knows no names.
     assert_eq!(
         read("0,1,2,target\n5,5,1,a\n5,7,9,b\n6,2,8,a\n").unwrap().len(),
         3
+    );
+    assert_eq!(
+        read("0,1,0,3,a\n5,5,1,4,a\n5,7,9,5,b\n6,2,8,1,a\n")
+            .unwrap()
+            .len(),
+        4
     );
     // Texts only: values that come again are data.
     assert_eq!(read("p,x\ne,y\np,x\ne,y\np,y\n").unwrap().len(), 5);

@@ -74,11 +74,7 @@ fn has_header(rows: &[Vec<String>]) -> bool {
     if rest.is_empty() {
         return first.iter().all(|name| parse_number(name).is_none());
     }
-    let numbered = first.iter().enumerate().filter(|(index, name)| {
-        name.parse::<usize>()
-            .is_ok_and(|number| number == *index || number == index + 1)
-    });
-    if numbered.count() >= 3 {
+    if are_consecutive(first.iter().filter(|name| parse_number(name).is_some())) {
         return true;
     }
     let (mut new, mut seen) = (0, 0);
@@ -97,6 +93,14 @@ fn has_header(rows: &[Vec<String>]) -> bool {
         }
     }
     new > seen
+}
+
+/// Whether the names count columns from 0 or 1, as libraries do that know no names.
+fn are_consecutive<'a>(names: impl Iterator<Item = &'a String>) -> bool {
+    let numbers: Option<Vec<usize>> = names.map(|name| name.parse().ok()).collect();
+    numbers.is_some_and(|numbers| {
+        numbers.len() >= 3 && numbers[0] <= 1 && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1)
+    })
 }
 
 /// A guess at what each feature column holds.
