@@ -1,10 +1,21 @@
 //! Trials, the fair comparison, statistics, the run store, reports and the studies.
 
+pub mod comparison;
 pub mod csv_out;
+mod error;
 pub mod metrics;
+pub mod model;
+pub mod output;
+pub mod pool;
 pub mod report;
 pub mod results;
 pub mod statistics;
 pub mod store;
+pub mod studies;
+pub mod study;
+pub mod trial;
+pub mod tuning;
 
 mod undefined;
+
+pub use error::LabError;

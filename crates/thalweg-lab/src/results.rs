@@ -26,7 +26,7 @@ pub struct Comparison {
 }
 
 /// What to train with, and why.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Recommendation {
     /// One sentence.
     pub sentence: String,

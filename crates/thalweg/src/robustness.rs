@@ -7,7 +7,7 @@ mod smooth_adversarial_comp_sum;
 mod trades;
 
 pub use adversarial_training::{AdversarialTraining, AdversarialTrainingConfig};
-pub use pgd::{Norm, Pgd, PgdConfig};
+pub use pgd::{Norm, Pgd, PgdConfig, shift_norm};
 pub use rho_margin::{
     AdversarialRhoMargin, AdversarialRhoMarginConfig, CompSumRhoMarginLoss, CompSumRhoMarginLossConfig,
     rho_margin,

@@ -177,7 +177,7 @@ pub(super) fn kl_divergence(clean: Tensor<2>, perturbed: Tensor<2>) -> Tensor<1>
 
 /// `‖Δ_h(x', y) − Δ_h(x, y)‖₂` of each sample, `[batch]`, with `Δ_h(x, y) = (h_y(x) − h_k(x))_{k≠y}`. Its gradient is 0
 /// where the norm is.
-pub(super) fn shift_norm(clean: Tensor<2>, perturbed: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+pub fn shift_norm(clean: Tensor<2>, perturbed: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
     let [batch, _] = clean.dims();
     let shift = perturbed - clean;
     // The class y itself contributes 0.

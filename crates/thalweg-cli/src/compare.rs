@@ -1,0 +1,277 @@
+//! `thalweg compare`: which objective should this data be trained with?
+
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use miette::Report;
+use thalweg::catalogue;
+use thalweg::robustness::Norm;
+use thalweg_data::Dataset;
+use thalweg_lab::comparison::Plan;
+use thalweg_lab::model::ModelSpec;
+use thalweg_lab::output;
+use thalweg_lab::pool::Pool;
+use thalweg_lab::trial::{AttackSet, AttackSpec, ImbalanceKind, NoiseKind};
+
+use crate::failure::UserError;
+use crate::layout;
+use crate::read_args::{ReadArgs, refusal};
+use crate::run_args::{RunArgs, bar, command_line, failed, interruption, settle};
+
+/// Compare training objectives on data
+///
+/// Every objective gets the same number of tuning trials on a validation split, then is trained once per seed and judged
+/// once on the test split; differences to the baseline are paired by seed. Without a path: the embedded digits with 30%
+/// of the training labels replaced.
+#[derive(clap::Args)]
+pub struct Args {
+    /// CSV, TSV, Parquet, IDX, NPY or NPZ file, or a folder of IDX files [default: the embedded digits]
+    path: Option<PathBuf>,
+    #[command(flatten)]
+    read: ReadArgs,
+    /// Objectives to compare [default: all of the family]
+    #[arg(
+        long,
+        value_name = "NAME,..",
+        value_delimiter = ',',
+        conflicts_with = "family"
+    )]
+    objectives: Vec<String>,
+    /// Compare a whole family; cross-entropy takes part as the baseline
+    #[arg(long, value_name = "FAMILY", default_value = "classification")]
+    family: String,
+    /// Shares of training and validation labels to replace [default: 0, or 0.3 for the embedded digits]
+    #[arg(long, value_name = "RATE,..", value_delimiter = ',')]
+    noise: Vec<f64>,
+    /// What replaces a label
+    #[arg(long, value_enum, default_value = "uniform")]
+    noise_kind: NoiseChoice,
+    /// Thin out classes until the largest is this many times the smallest
+    #[arg(long, value_name = "RATIO")]
+    imbalance: Option<f64>,
+    /// Sizes of the classes between
+    #[arg(long, value_enum, default_value = "exponential")]
+    imbalance_kind: ImbalanceChoice,
+    /// The network
+    #[arg(long, value_enum, default_value = "mlp")]
+    model: ModelChoice,
+    /// Widths of the hidden layers of mlp [default: 64, or 128 for over 256 features]
+    #[arg(long, value_name = "WIDTH,..", value_delimiter = ',')]
+    hidden: Vec<usize>,
+    /// Paired repetitions
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    seeds: usize,
+    /// Passes over the training split [default: by its size]
+    #[arg(long, value_name = "N")]
+    epochs: Option<usize>,
+    /// Samples in a batch
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    batch_size: usize,
+    /// Tuning trials for each objective; 0 trains with the defaults
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    tune: usize,
+    /// Metric to rank by
+    #[arg(long, default_value = "accuracy")]
+    metric: String,
+    /// Also measure robust accuracy: l_inf:RADIUS or l_2:RADIUS, in units of the model's inputs
+    #[arg(long, value_name = "NORM:RADIUS")]
+    attack: Option<Attack>,
+    #[command(flatten)]
+    run: RunArgs,
+    /// Print the whole comparison as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    /// What `thalweg` does without a command.
+    pub fn unnamed() -> Self {
+        #[derive(clap::Parser)]
+        struct Defaults {
+            #[command(flatten)]
+            args: Args,
+        }
+        <Defaults as clap::Parser>::parse_from(["thalweg"]).args
+    }
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum NoiseChoice {
+    Uniform,
+    ClassDependent,
+    Pair,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum ImbalanceChoice {
+    Exponential,
+    Step,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum ModelChoice {
+    Linear,
+    Mlp,
+    Cnn,
+}
+
+/// Steps of the attack that measures robust accuracy.
+const ATTACK_STEPS: usize = 20;
+/// Label noise of the comparison that runs without arguments.
+const SHOWN_NOISE: f64 = 0.3;
+
+#[derive(Clone, Copy)]
+struct Attack(AttackSpec);
+
+impl FromStr for Attack {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wanted = || format!("`{text}` is no attack; write for example l_inf:0.1 or l_2:0.5");
+        let (norm, radius) = text.split_once(':').ok_or_else(wanted)?;
+        let norm = match norm {
+            "l_inf" | "linf" => Norm::LInf,
+            "l_2" | "l2" => Norm::L2,
+            _ => return Err(wanted()),
+        };
+        let epsilon: f64 = radius.parse().map_err(|_| wanted())?;
+        if !(epsilon > 0.0 && epsilon.is_finite()) {
+            return Err(wanted());
+        }
+        Ok(Self(AttackSpec {
+            norm,
+            epsilon,
+            steps: ATTACK_STEPS,
+            worst_of: AttackSet::CrossEntropy,
+        }))
+    }
+}
+
+/// # Errors
+/// When the data or the plan is at fault, a trial fails, or the run is interrupted.
+pub fn run(args: Args) -> miette::Result<()> {
+    let dataset = Arc::new(match &args.path {
+        Some(path) => thalweg_data::open(path, &args.read.options()).map_err(|error| refusal(&error))?,
+        None => thalweg_data::digits(),
+    });
+    let plan = plan(&args, &dataset)?;
+    let checked = plan.check(&dataset).map_err(failed)?;
+    let interrupted = interruption()?;
+    let ledger = args.run.ledger(&plan.command)?;
+    let bar = bar(checked.trials());
+    let on_done = |spec: &thalweg_lab::trial::TrialSpec, _: &_| {
+        bar.set_message(spec.objective.clone());
+        bar.inc(1);
+    };
+    let pool = Pool {
+        jobs: args.run.jobs(),
+        ledger: Some(&ledger),
+        interrupted: &interrupted,
+        on_done: &on_done,
+    };
+    let result = checked.run(&pool);
+    bar.finish_and_clear();
+    let comparison = settle(&ledger, result)?;
+    let written = output::write(&comparison, &args.run.out).map_err(failed)?;
+    if args.json {
+        let value = serde_json::to_value(&comparison).map_err(|error| UserError::new(error.to_string()))?;
+        return layout::print_json(&value);
+    }
+    layout::print(|out| table::write(out, &comparison, &written))
+}
+
+fn plan(args: &Args, dataset: &Dataset) -> miette::Result<Plan> {
+    let noise = match (&args.noise[..], &args.path) {
+        ([], None) => vec![SHOWN_NOISE],
+        ([], Some(_)) => vec![0.0],
+        (rates, _) => {
+            let mut rates = rates.to_vec();
+            rates.sort_by(f64::total_cmp);
+            rates.dedup();
+            rates
+        }
+    };
+    Ok(Plan {
+        objectives: objectives(args)?,
+        noise,
+        noise_kind: match args.noise_kind {
+            NoiseChoice::Uniform => NoiseKind::Uniform,
+            NoiseChoice::ClassDependent => NoiseKind::ClassDependent,
+            NoiseChoice::Pair => NoiseKind::Pair,
+        },
+        imbalance: args.imbalance.map(|ratio| {
+            let kind = match args.imbalance_kind {
+                ImbalanceChoice::Exponential => ImbalanceKind::Exponential,
+                ImbalanceChoice::Step => ImbalanceKind::Step,
+            };
+            (ratio, kind)
+        }),
+        model: match args.model {
+            ModelChoice::Linear => ModelSpec::Linear,
+            ModelChoice::Mlp if args.hidden.is_empty() => ModelSpec::Mlp {
+                hidden: vec![if dataset.width() > 256 { 128 } else { 64 }],
+            },
+            ModelChoice::Mlp => ModelSpec::Mlp {
+                hidden: args.hidden.clone(),
+            },
+            ModelChoice::Cnn => ModelSpec::Cnn,
+        },
+        seeds: args.seeds,
+        epochs: args.epochs,
+        batch_size: args.batch_size,
+        tuning_trials: args.tune,
+        metric: args.metric.clone(),
+        attack: args.attack.map(|Attack(attack)| attack),
+        command: command_line(),
+        started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        versions: versions(),
+    })
+}
+
+fn versions() -> Vec<(String, String)> {
+    [
+        ("thalweg", env!("CARGO_PKG_VERSION")),
+        ("burn", thalweg::BURN_VERSION),
+    ]
+    .map(|(name, version)| (name.to_owned(), version.to_owned()))
+    .to_vec()
+}
+
+/// The objectives by name, or those of the family, cross-entropy first as the baseline of habit.
+fn objectives(args: &Args) -> miette::Result<Vec<String>> {
+    if !args.objectives.is_empty() {
+        return Ok(args.objectives.clone());
+    }
+    let of_family: Vec<_> = catalogue::objectives()
+        .iter()
+        .filter(|entry| entry.family == args.family)
+        .map(|entry| entry.name)
+        .collect();
+    if of_family.is_empty() {
+        let families = catalogue::families();
+        let nearest = catalogue::nearest(&args.family, families.iter().copied());
+        let all = format!("the families are {}", families.join(", "));
+        return Err(Report::from(UserError::unknown(
+            "family",
+            &args.family,
+            &nearest,
+            &all,
+        )));
+    }
+    let habit = ["cross_entropy"]
+        .into_iter()
+        .filter(|habit| !of_family.contains(habit));
+    Ok(habit
+        .chain(of_family.iter().copied())
+        .map(str::to_owned)
+        .collect())
+}
+
+/// A path as the user would type it.
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,229 @@
+//! A comparison on a terminal of 80 columns: the ranking, all metrics, the recommendation, and where the rest is.
+
+use std::io::{self, Write};
+
+use anstyle::{AnsiColor, Style};
+use thalweg_lab::metrics::{self, CATALOGUE, Metric};
+use thalweg_lab::output::Written;
+use thalweg_lab::results::{Comparison, Condition, Difference, Entry, Finding};
+
+use super::shown;
+use crate::layout::{FAINT, NAME, TITLE, heading, padded, styled, width, wrapped};
+
+const BETTER: Style = AnsiColor::Green.on_default();
+const WORSE: Style = AnsiColor::Red.on_default();
+
+/// Columns for an objective's name.
+const NAMES: usize = 26;
+
+/// # Errors
+/// When writing fails.
+pub fn write(out: &mut dyn Write, comparison: &Comparison, written: &Written) -> io::Result<()> {
+    let metric = metrics::find(&comparison.protocol.metric).expect("the plan was checked");
+    about(out, comparison)?;
+    for condition in &comparison.conditions {
+        let noise = if condition.noise > 0.0 {
+            format!("{}% of the training labels replaced", 100.0 * condition.noise)
+        } else {
+            "labels as they are".to_owned()
+        };
+        writeln!(out)?;
+        heading(out, &format!("Ranking by {}", metric.title), &noise)?;
+        ranking(out, comparison, condition, metric)?;
+        writeln!(out)?;
+        all_metrics(out, condition)?;
+    }
+    writeln!(out)?;
+    recommendation(out, comparison)?;
+    writeln!(out)?;
+    writeln!(out, "{}  {}", styled(FAINT, "report "), shown(&written.report))?;
+    writeln!(out, "{}  {}", styled(FAINT, "numbers"), shown(&written.csv))
+}
+
+fn about(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+    let (data, protocol) = (&comparison.data, &comparison.protocol);
+    let [train, validation, test] = data.split;
+    writeln!(
+        out,
+        "{}  {} samples, {} features, {} classes",
+        styled(TITLE, &data.name),
+        data.samples,
+        data.features,
+        data.classes.len()
+    )?;
+    let mut lines = vec![
+        format!("{train} to train on, {validation} to tune by, {test} to test on"),
+        format!(
+            "{}; {}; batches of {}",
+            protocol.model, protocol.optimizer, protocol.batch_size
+        ),
+        format!(
+            "{} tuning trials each, then {} seeds of {} epochs; ± and [ ] are 95% intervals",
+            protocol.tuning_trials, protocol.seeds, protocol.epochs
+        ),
+    ];
+    if let Some(ratio) = data.imbalance {
+        lines.push(format!("largest class {ratio} times the smallest in training"));
+    }
+    if let Some(attack) = &protocol.attack {
+        lines.push(format!("robust accuracy under {attack}"));
+    }
+    for line in lines.iter().flat_map(|line| wrapped(line, width())) {
+        writeln!(out, "{}", styled(FAINT, &line))?;
+    }
+    Ok(())
+}
+
+fn ranking(
+    out: &mut dyn Write,
+    comparison: &Comparison,
+    condition: &Condition,
+    metric: &Metric,
+) -> io::Result<()> {
+    let unit = if metric.unit.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", metric.unit)
+    };
+    let title = format!(
+        "   {}{:<15}{:<23}{}",
+        padded("", NAMES),
+        format!("{}{unit}", short_name(metric)),
+        "minus baseline",
+        "p (Holm)"
+    );
+    writeln!(out, "{}", styled(FAINT, &title))?;
+    for (rank, entry) in condition.entries.iter().enumerate() {
+        let name = styled(NAME, &padded(&entry.objective, NAMES));
+        let summary = &entry.metrics[metric.name];
+        let value = metric.format.value(summary.mean);
+        let half = 0.5 * (summary.high - summary.low);
+        let value = if half.is_finite() {
+            format!("{value} ± {}", metric.format.value(half))
+        } else {
+            value
+        };
+        let rest = match &entry.difference {
+            None if entry.objective == comparison.protocol.baseline => styled(FAINT, "baseline"),
+            None => String::new(),
+            Some(difference) => compared(difference, metric),
+        };
+        writeln!(out, "{:>2} {name}{}{rest}", rank + 1, padded(&value, 15))?;
+    }
+    Ok(())
+}
+
+fn compared(difference: &Difference, metric: &Metric) -> String {
+    let format = metric.format;
+    let mut interval = format.difference(difference.mean);
+    if difference.low.is_finite() {
+        interval += &format!(
+            " [{}, {}]",
+            format.difference(difference.low),
+            format.difference(difference.high)
+        );
+    }
+    let p = match difference.p_holm {
+        p if p.is_nan() => "—".to_owned(),
+        p if p < 0.001 => "<0.001".to_owned(),
+        p => format!("{p:.3}"),
+    };
+    let finding = match difference.finding {
+        _ if difference.p_holm.is_nan() => styled(FAINT, "one seed"),
+        Finding::Better => styled(BETTER, "better"),
+        Finding::Worse => styled(WORSE, "worse"),
+        Finding::NoDifferenceSeen => styled(FAINT, "none seen"),
+    };
+    format!("{}{}{finding}", padded(&interval, 23), padded(&p, 7))
+}
+
+/// What a metric is called where there is little room.
+fn short_name(metric: &Metric) -> &'static str {
+    match metric.name {
+        "accuracy" => "acc",
+        "balanced_accuracy" => "bal",
+        "top_3_accuracy" => "top3",
+        "macro_f1" => "F1",
+        "auroc" => "AUROC",
+        "robust_accuracy" => "robust",
+        "nll" => "NLL",
+        "brier" => "Brier",
+        "ece_equal_width" => "ECEw",
+        "ece_equal_mass" => "ECEm",
+        other => other,
+    }
+}
+
+fn all_metrics(out: &mut dyn Write, condition: &Condition) -> io::Result<()> {
+    let reported = |metric: &&Metric| {
+        condition
+            .entries
+            .iter()
+            .any(|entry| entry.metrics.contains_key(metric.name))
+    };
+    let mut shown: Vec<&Metric> = CATALOGUE.iter().filter(reported).collect();
+    // Robust accuracy takes the place of what accuracy nearly says already; the report has everything.
+    if shown.iter().any(|metric| metric.name == "robust_accuracy") {
+        shown.retain(|metric| metric.name != "balanced_accuracy");
+    }
+    let heads: String = shown
+        .iter()
+        .map(|metric| format!("{:>6}", short_name(metric)))
+        .collect();
+    let title = format!("{}{heads}", padded("", NAMES - 1));
+    writeln!(out, "{}", styled(FAINT, &title))?;
+    for entry in &condition.entries {
+        let cells: String = shown
+            .iter()
+            .map(|metric| format!("{:>6}", cell(entry, metric)))
+            .collect();
+        writeln!(
+            out,
+            "{}{cells}",
+            styled(NAME, &padded(&entry.objective, NAMES - 1))
+        )?;
+    }
+    let seconds = condition.entries.iter().map(|entry| entry.seconds_per_epoch.mean);
+    let (least, most) = seconds.fold((f64::INFINITY, 0.0_f64), |(a, b), s| (a.min(s), b.max(s)));
+    let bytes = condition
+        .entries
+        .iter()
+        .map(|entry| entry.peak_bytes)
+        .max()
+        .unwrap_or(0);
+    let cost = format!(
+        "An epoch took {least:.2} to {most:.2} s; a trial held at most {:.0} MiB beside the data.",
+        bytes as f64 / f64::from(1 << 20)
+    );
+    writeln!(out, "{}", styled(FAINT, &cost))
+}
+
+/// At most five columns.
+fn cell(entry: &Entry, metric: &Metric) -> String {
+    let Some(summary) = entry.metrics.get(metric.name) else {
+        return "—".to_owned();
+    };
+    let value = metric.format.scaled(summary.mean);
+    match value {
+        value if !value.is_finite() => "—".to_owned(),
+        value if value.abs() >= 1000.0 => format!("{value:.0}"),
+        value if value.abs() >= 10.0 => format!("{value:.1}"),
+        value if metric.unit == "%" => format!("{value:.1}"),
+        value => format!("{value:.3}"),
+    }
+}
+
+fn recommendation(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
+    let recommendation = &comparison.recommendation;
+    for line in wrapped(&recommendation.sentence, width()) {
+        writeln!(out, "{}", styled(TITLE, &line))?;
+    }
+    for line in wrapped(&recommendation.evidence, width()) {
+        writeln!(out, "{line}")?;
+    }
+    writeln!(out)?;
+    for line in recommendation.code.lines() {
+        writeln!(out, "    {line}")?;
+    }
+    Ok(())
+}

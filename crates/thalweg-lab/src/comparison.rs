@@ -1,0 +1,316 @@
+//! The main job: which objective should this data be trained with?
+//!
+//! Every objective gets the same number of tuning trials, judged on a validation split; then each, as tuned, is trained
+//! once per seed and judged once on the test split. Splits, initial weights and batches at a seed are the same for all,
+//! so differences are paired. The test split is one for the whole comparison: no tuning trial ever reads it.
+
+mod recommend;
+mod summarise;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use thalweg::catalogue;
+use thalweg::objective::{ObjectiveEntry, Settings};
+use thalweg::robustness::Norm;
+use thalweg_data::Dataset;
+
+use crate::LabError;
+use crate::metrics::{self, Metric};
+use crate::model::{LEAST_SIDE, ModelSpec};
+use crate::pool::Pool;
+use crate::results::{Comparison, Condition};
+use crate::trial::{AttackSpec, DataSpec, ImbalanceKind, JudgedOn, NoiseKind, NoiseSpec, Outcome, TrialSpec};
+use crate::tuning::{Candidate, candidates};
+
+/// What is to be compared, and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Names of the objectives.
+    pub objectives: Vec<String>,
+    /// Noise levels, at least one.
+    pub noise: Vec<f64>,
+    /// Kind of label noise.
+    pub noise_kind: NoiseKind,
+    /// Ratio and profile of class imbalance.
+    pub imbalance: Option<(f64, ImbalanceKind)>,
+    /// The network.
+    pub model: ModelSpec,
+    /// Paired repetitions.
+    pub seeds: usize,
+    /// Passes over the training split; none: by its size.
+    pub epochs: Option<usize>,
+    /// Samples in a batch.
+    pub batch_size: usize,
+    /// Tuning trials for each objective, at each noise level.
+    pub tuning_trials: usize,
+    /// Name of the ranking metric.
+    pub metric: String,
+    /// Attack of the robust accuracy.
+    pub attack: Option<AttackSpec>,
+    /// The exact command, for the record.
+    pub command: String,
+    /// When it was started, RFC 3339.
+    pub started: String,
+    /// What it was made with.
+    pub versions: Vec<(String, String)>,
+}
+
+/// Share of the samples that the test split takes, where none is published.
+const TEST_FRACTION: f64 = 0.2;
+/// Share of the others that the validation split takes.
+const VALIDATION_FRACTION: f64 = 0.25;
+/// Seed of the test split.
+const TEST_SEED: u64 = 0;
+/// Seed of the tuning trials, which no final trial uses.
+const TUNING_SEED: u64 = 1_000_000;
+/// Training samples that the default number of epochs sees: 30 passes over the embedded digits.
+const SAMPLES_SEEN: usize = 32_000;
+
+/// A plan that is known to make sense for its data.
+pub struct Checked<'a> {
+    plan: &'a Plan,
+    dataset: &'a Arc<Dataset>,
+    entries: Vec<&'static ObjectiveEntry>,
+    metric: &'static Metric,
+    epochs: usize,
+    fingerprint: String,
+}
+
+impl Plan {
+    /// Checks the plan against the data, before anything is run.
+    ///
+    /// # Errors
+    /// When an objective or metric is unknown, a number out of range, or the data does not fit the model or the splits.
+    pub fn check<'a>(&'a self, dataset: &'a Arc<Dataset>) -> Result<Checked<'a>, LabError> {
+        let entries = self.entries()?;
+        let metric = metrics::find(&self.metric).ok_or_else(|| {
+            let known: Vec<_> = metrics::CATALOGUE.iter().map(|metric| metric.name).collect();
+            LabError::Plan(format!(
+                "there is no metric `{}`; there are {}",
+                self.metric,
+                known.join(", ")
+            ))
+        })?;
+        if metric.name == "robust_accuracy" && self.attack.is_none() {
+            return refuse("robust_accuracy needs an attack, such as --attack l_inf:0.1");
+        }
+        if metric.name == "top_3_accuracy" && dataset.classes.len() <= metrics::TOP_K {
+            return refuse("top_3_accuracy says nothing about three classes or fewer");
+        }
+        if let Some(rate) = self.noise.iter().find(|rate| !(0.0..1.0).contains(*rate)) {
+            return refuse(format!("a noise level is at least 0 and below 1, not {rate}"));
+        }
+        if let Some((ratio, _)) = self.imbalance
+            && !(ratio >= 1.0 && ratio.is_finite())
+        {
+            return refuse(format!(
+                "an imbalance is the largest over the smallest class, at least 1, not {ratio}"
+            ));
+        }
+        if self.seeds == 0 || self.batch_size == 0 || self.epochs == Some(0) || self.noise.is_empty() {
+            return refuse("seeds, epochs, batch size and noise levels are at least one each");
+        }
+        if self.model == ModelSpec::Cnn {
+            match dataset.feature_shape[..] {
+                [_, height, width] if height.min(width) >= LEAST_SIDE => {}
+                _ => {
+                    return refuse(format!(
+                        "the model cnn needs images; samples here have shape {:?}",
+                        dataset.feature_shape
+                    ));
+                }
+            }
+        }
+        let checked = Checked {
+            plan: self,
+            dataset,
+            entries,
+            metric,
+            epochs: 0,
+            fingerprint: dataset.fingerprint(),
+        };
+        // Splitting once shows whether every class has enough samples, and how large the training split is.
+        let prepared = crate::trial::Prepared::new(dataset, &checked.data(self.noise[0]), 0)?;
+        let by_size = (SAMPLES_SEEN / prepared.train.rows.len().max(1)).clamp(5, 100);
+        Ok(Checked {
+            epochs: self.epochs.unwrap_or(by_size),
+            ..checked
+        })
+    }
+
+    fn entries(&self) -> Result<Vec<&'static ObjectiveEntry>, LabError> {
+        let mut entries: Vec<&'static ObjectiveEntry> = Vec::new();
+        for name in &self.objectives {
+            let entry = catalogue::objective(name).ok_or_else(|| LabError::unknown_objective(name))?;
+            if !entries.iter().any(|known| known.name == entry.name) {
+                entries.push(entry);
+            }
+        }
+        if entries.len() < 2 {
+            return refuse("a comparison needs at least two objectives");
+        }
+        Ok(entries)
+    }
+}
+
+fn refuse<T>(why: impl Into<String>) -> Result<T, LabError> {
+    Err(LabError::Plan(why.into()))
+}
+
+impl Checked<'_> {
+    /// Trials there are to run.
+    pub fn trials(&self) -> usize {
+        self.plan.noise.len() * self.entries.len() * (self.tries() + self.plan.seeds)
+    }
+
+    /// Passes over the training split.
+    pub fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When a trial fails or the run is interrupted.
+    pub fn run(&self, pool: &Pool) -> Result<Comparison, LabError> {
+        let tuned = self.tune(pool)?;
+        let specs: Vec<TrialSpec> = tuned
+            .iter()
+            .flat_map(|tuned| (0..self.plan.seeds as u64).map(|seed| self.spec(tuned, seed, JudgedOn::Test)))
+            .collect();
+        let outcomes = pool.run(self.dataset, &specs)?;
+        let judged = tuned.iter().zip(outcomes.chunks(self.plan.seeds));
+        let mut conditions: Vec<Condition> = Vec::new();
+        let mut judged = judged.peekable();
+        while let Some((first, _)) = judged.peek() {
+            let noise = first.noise;
+            let mut of_condition = Vec::new();
+            while let Some(pair) = judged.next_if(|(tuned, _)| tuned.noise == noise) {
+                of_condition.push(pair);
+            }
+            conditions.push(self.condition(noise, &of_condition)?);
+        }
+        let mut comparison = Comparison {
+            command: self.plan.command.clone(),
+            versions: self.plan.versions.clone(),
+            started: self.plan.started.clone(),
+            data: self.data_summary()?,
+            protocol: self.protocol(),
+            conditions,
+            recommendation: crate::results::Recommendation::default(),
+        };
+        comparison.recommendation = recommend::recommend(&comparison);
+        Ok(comparison)
+    }
+
+    /// A trial costs a tuning try only where there is something to choose from.
+    fn tries(&self) -> usize {
+        if self.plan.tuning_trials > 1 {
+            self.plan.tuning_trials
+        } else {
+            0
+        }
+    }
+
+    fn data(&self, noise: f64) -> DataSpec {
+        DataSpec {
+            fingerprint: self.fingerprint.clone(),
+            test_fraction: TEST_FRACTION,
+            test_seed: TEST_SEED,
+            validation_fraction: VALIDATION_FRACTION,
+            noise: (noise > 0.0).then_some(NoiseSpec {
+                rate: noise,
+                kind: self.plan.noise_kind,
+            }),
+            imbalance: self.plan.imbalance,
+        }
+    }
+
+    fn spec(&self, tuned: &Tuned, seed: u64, judged_on: JudgedOn) -> TrialSpec {
+        let settings = tuned.candidate.settings.clone();
+        let mut spec = TrialSpec::new(
+            self.data(tuned.noise),
+            self.plan.model.clone(),
+            tuned.entry.name,
+            settings,
+            seed,
+        );
+        spec.learning_rate = tuned.candidate.learning_rate;
+        spec.epochs = self.epochs;
+        spec.batch_size = self.plan.batch_size;
+        spec.judged_on = judged_on;
+        spec.attack = self.plan.attack;
+        spec
+    }
+
+    /// The best try of each objective at each noise level, in that order within levels.
+    fn tune(&self, pool: &Pool) -> Result<Vec<Tuned>, LabError> {
+        let pinned = self.pinned();
+        let tries: Vec<Vec<Tuned>> = self
+            .plan
+            .noise
+            .iter()
+            .flat_map(|&noise| self.entries.iter().map(move |&entry| (noise, entry)))
+            .map(|(noise, entry)| {
+                let candidates = candidates(entry, self.tries().max(1), &pinned);
+                candidates
+                    .into_iter()
+                    .map(|candidate| Tuned {
+                        noise,
+                        entry,
+                        candidate,
+                    })
+                    .collect()
+            })
+            .collect();
+        if self.tries() == 0 {
+            return Ok(tries.into_iter().flatten().collect());
+        }
+        let specs: Vec<TrialSpec> = tries
+            .iter()
+            .flatten()
+            .map(|tuned| self.spec(tuned, TUNING_SEED, JudgedOn::Validation))
+            .collect();
+        let outcomes = pool.run(self.dataset, &specs)?;
+        let best = tries
+            .into_iter()
+            .zip(outcomes.chunks(self.tries()))
+            .map(|(tries, outcomes)| {
+                let chosen = self.best(outcomes);
+                tries.into_iter().nth(chosen).expect("as many outcomes as tries")
+            });
+        Ok(best.collect())
+    }
+
+    /// The first of the best outcomes by the ranking metric.
+    fn best(&self, outcomes: &[Outcome]) -> usize {
+        let gain = |outcome: &Outcome| {
+            let value = outcome.metrics.get(self.metric.name).copied().unwrap_or(f64::NAN);
+            let gain = self.metric.direction.gain(value);
+            if gain.is_nan() { f64::NEG_INFINITY } else { gain }
+        };
+        (1..outcomes.len()).fold(0, |best, i| {
+            if gain(&outcomes[i]) > gain(&outcomes[best]) {
+                i
+            } else {
+                best
+            }
+        })
+    }
+
+    /// An adversarial objective trains against the ball that robust accuracy is measured in.
+    fn pinned(&self) -> Settings {
+        match self.plan.attack {
+            Some(attack) if attack.norm == Norm::LInf => [("epsilon".to_owned(), attack.epsilon)].into(),
+            _ => BTreeMap::new(),
+        }
+    }
+}
+
+/// An objective with the parameters it was given.
+struct Tuned {
+    noise: f64,
+    entry: &'static ObjectiveEntry,
+    candidate: Candidate,
+}

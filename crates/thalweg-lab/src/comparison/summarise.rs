@@ -1,0 +1,181 @@
+//! From the outcomes of trials to the record of a comparison.
+
+use std::collections::BTreeSet;
+
+use thalweg::objective::margin_curve;
+
+use super::{Checked, Tuned};
+use crate::LabError;
+use crate::metrics::pool_reliability;
+use crate::results::{Condition, DataSummary, Entry, EpochPoint, MarginPoint, Protocol};
+use crate::statistics::{differences, summary};
+use crate::trial::{AttackSpec, Outcome, Prepared};
+use thalweg::robustness::Norm;
+
+impl Checked<'_> {
+    pub(super) fn data_summary(&self) -> Result<DataSummary, LabError> {
+        let dataset = self.dataset;
+        let prepared = Prepared::new(dataset, &self.data(self.plan.noise[0]), 0)?;
+        Ok(DataSummary {
+            name: dataset.name.clone(),
+            samples: dataset.len(),
+            features: dataset.width(),
+            classes: dataset.classes.clone(),
+            class_counts: dataset.class_counts(),
+            split: [&prepared.train, &prepared.validation, &prepared.test].map(|part| part.rows.len()),
+            imbalance: self.plan.imbalance.map(|(ratio, _)| ratio),
+        })
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        let dataset = self.dataset;
+        Protocol {
+            model: self
+                .plan
+                .model
+                .describe(&dataset.feature_shape, dataset.classes.len()),
+            optimizer: "Adam, gradient norm at most 5".to_owned(),
+            seeds: self.plan.seeds,
+            epochs: self.epochs,
+            batch_size: self.plan.batch_size,
+            tuning_trials: self.tries(),
+            metric: self.metric.name.to_owned(),
+            baseline: self.baseline().to_owned(),
+            attack: self
+                .plan
+                .attack
+                .map(|AttackSpec { norm, epsilon, .. }| match norm {
+                    Norm::LInf => format!("l_inf:{epsilon}"),
+                    Norm::L2 => format!("l_2:{epsilon}"),
+                }),
+        }
+    }
+
+    /// What differences are taken to: cross-entropy where it takes part, else the first objective named.
+    fn baseline(&self) -> &'static str {
+        let habit = self.entries.iter().find(|entry| entry.name == "cross_entropy");
+        habit.unwrap_or(&self.entries[0]).name
+    }
+
+    pub(super) fn condition(
+        &self,
+        noise: f64,
+        judged: &[(&Tuned, &[Outcome])],
+    ) -> Result<Condition, LabError> {
+        let mut entries = judged
+            .iter()
+            .map(|(tuned, outcomes)| self.entry(tuned, outcomes))
+            .collect::<Result<Vec<_>, _>>()?;
+        let values = |entry: &Entry| entry.metrics[self.metric.name].values.clone();
+        let baseline = entries
+            .iter()
+            .find(|entry| entry.objective == self.baseline())
+            .map(values);
+        let baseline = baseline.expect("the baseline takes part");
+        let others: Vec<usize> = (0..entries.len())
+            .filter(|&i| entries[i].objective != self.baseline())
+            .collect();
+        let compared: Vec<Vec<f64>> = others.iter().map(|&i| values(&entries[i])).collect();
+        let compared: Vec<&[f64]> = compared.iter().map(Vec::as_slice).collect();
+        let found = differences(&compared, &baseline, self.metric.direction);
+        for (i, difference) in others.into_iter().zip(found) {
+            entries[i].difference = Some(difference);
+        }
+        // NaN last; equal means in the order in which the objectives were named.
+        entries.sort_by(|a, b| {
+            let gain = |entry: &Entry| self.metric.direction.gain(entry.metrics[self.metric.name].mean);
+            gain(a)
+                .is_nan()
+                .cmp(&gain(b).is_nan())
+                .then(gain(b).total_cmp(&gain(a)))
+        });
+        Ok(Condition { noise, entries })
+    }
+
+    fn entry(&self, tuned: &Tuned, outcomes: &[Outcome]) -> Result<Entry, LabError> {
+        let names: BTreeSet<&String> = outcomes
+            .iter()
+            .flat_map(|outcome| outcome.metrics.keys())
+            .collect();
+        let metrics = names.into_iter().map(|name| {
+            let values: Vec<f64> = outcomes
+                .iter()
+                .map(|outcome| outcome.metrics.get(name).copied().unwrap_or(f64::NAN))
+                .collect();
+            (name.clone(), summary(&values))
+        });
+        let seconds: Vec<f64> = outcomes.iter().map(|outcome| outcome.seconds_per_epoch).collect();
+        let reliability: Vec<_> = outcomes
+            .iter()
+            .map(|outcome| outcome.reliability.clone())
+            .collect();
+        Ok(Entry {
+            objective: tuned.entry.name.to_owned(),
+            parameters: tuned.candidate.settings.clone(),
+            learning_rate: tuned.candidate.learning_rate,
+            metrics: metrics.collect(),
+            difference: None,
+            seconds_per_epoch: summary(&seconds),
+            peak_bytes: outcomes
+                .iter()
+                .map(|outcome| outcome.peak_bytes)
+                .max()
+                .unwrap_or(0),
+            curve: mean_curve(outcomes),
+            confusion: summed_confusion(outcomes),
+            reliability: pool_reliability(&reliability),
+            margin_curve: self.margin_curve(tuned)?,
+        })
+    }
+
+    fn margin_curve(&self, tuned: &Tuned) -> Result<Vec<MarginPoint>, LabError> {
+        let objective = tuned.entry.build(&tuned.candidate.settings)?;
+        let Some(loss) = objective.on_scores() else {
+            return Ok(Vec::new());
+        };
+        let margins: Vec<f64> = (-60..=60).map(|step| f64::from(step) / 10.0).collect();
+        let points = margin_curve(loss, self.dataset.classes.len(), &margins);
+        Ok(points
+            .into_iter()
+            .map(|(margin, loss, slope)| MarginPoint { margin, loss, slope })
+            .collect())
+    }
+}
+
+fn mean_curve(outcomes: &[Outcome]) -> Vec<EpochPoint> {
+    let epochs = outcomes
+        .iter()
+        .map(|outcome| outcome.curve.len())
+        .min()
+        .unwrap_or(0);
+    let seeds = outcomes.len() as f64;
+    let mean = |epoch: usize, value: fn(&EpochPoint) -> f64| {
+        outcomes
+            .iter()
+            .map(|outcome| value(&outcome.curve[epoch]))
+            .sum::<f64>()
+            / seeds
+    };
+    (0..epochs)
+        .map(|epoch| EpochPoint {
+            epoch: epoch + 1,
+            train_loss: mean(epoch, |point| point.train_loss),
+            validation_accuracy: mean(epoch, |point| point.validation_accuracy),
+        })
+        .collect()
+}
+
+fn summed_confusion(outcomes: &[Outcome]) -> Vec<Vec<u64>> {
+    let mut sum = outcomes
+        .first()
+        .map(|outcome| outcome.confusion.clone())
+        .unwrap_or_default();
+    for outcome in outcomes.iter().skip(1) {
+        for (row, other) in sum.iter_mut().zip(&outcome.confusion) {
+            row.iter_mut()
+                .zip(other)
+                .for_each(|(count, other)| *count += other);
+        }
+    }
+    sum
+}

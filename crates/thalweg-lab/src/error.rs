@@ -1,0 +1,73 @@
+//! What can go wrong in the lab.
+
+use thalweg::catalogue;
+use thalweg::objective::BuildError;
+use thalweg_data::DataError;
+
+use crate::metrics::MetricError;
+use crate::store::StoreError;
+
+/// Why a comparison or study did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// No objective of that name.
+    #[error("there is no objective `{name}`; there are {known}")]
+    UnknownObjective {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// An objective refused its settings.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A parameter out of range.
+    #[error(transparent)]
+    Config(#[from] thalweg::ConfigError),
+    /// The data does not allow what was asked.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Scores could not be judged.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+    /// The run store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A plan that makes no sense.
+    #[error("{0}")]
+    Plan(String),
+    /// Stopped from outside; finished trials are kept.
+    #[error("interrupted after {done} of {total} trials; the finished ones are kept")]
+    Interrupted {
+        /// Trials finished.
+        done: usize,
+        /// Trials there were to run.
+        total: usize,
+    },
+    /// A trial panicked.
+    #[error("a trial of {objective} failed: {message}")]
+    Panicked {
+        /// The objective.
+        objective: String,
+        /// What it said.
+        message: String,
+    },
+}
+
+impl LabError {
+    pub(crate) fn unknown_objective(name: &str) -> Self {
+        let known: Vec<_> = catalogue::objectives().iter().map(|entry| entry.name).collect();
+        Self::UnknownObjective {
+            name: name.to_owned(),
+            known: known.join(", "),
+        }
+    }
+}

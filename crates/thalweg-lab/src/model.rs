@@ -1,0 +1,237 @@
+//! The networks that trials train: a linear map, a multilayer perceptron, a small convolutional net.
+//!
+//! Initial weights are those of PyTorch's layers, uniform in `±1/√fan_in`, drawn from a named stream: the same for
+//! every objective at the same seed.
+
+use burn::module::{Module, Param};
+use burn::tensor::activation::relu;
+use burn::tensor::module::{conv2d, max_pool2d};
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use thalweg_kernels::random::Stream;
+
+/// What network, apart from the data's shape.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelSpec {
+    /// Scores linear in the features.
+    Linear,
+    /// Hidden layers of the given widths with ReLU between.
+    Mlp {
+        /// Width of each hidden layer.
+        hidden: Vec<usize>,
+    },
+    /// 3x3 convolutions of 16 and 32 channels, each with ReLU and 2x2 max pooling, then a linear layer. Images only.
+    Cnn,
+}
+
+const CHANNELS: [usize; 2] = [16, 32];
+
+/// The smallest image side that two poolings leave something of.
+pub const LEAST_SIDE: usize = 4;
+
+impl ModelSpec {
+    /// In words, such as `mlp 64-64-10, ReLU`.
+    pub fn describe(&self, shape: &[usize], classes: usize) -> String {
+        let width: usize = shape.iter().product();
+        match self {
+            Self::Linear => format!("linear {width}-{classes}"),
+            Self::Mlp { hidden } => {
+                let widths: Vec<_> = [width]
+                    .iter()
+                    .chain(hidden)
+                    .chain([&classes])
+                    .map(usize::to_string)
+                    .collect();
+                format!("mlp {}, ReLU", widths.join("-"))
+            }
+            Self::Cnn => format!(
+                "cnn 3x3 convolutions of {} and {} channels, ReLU",
+                CHANNELS[0], CHANNELS[1]
+            ),
+        }
+    }
+}
+
+#[derive(Module, Debug)]
+struct Convolution {
+    weight: Param<Tensor<4>>,
+    bias: Param<Tensor<1>>,
+}
+
+#[derive(Module, Debug)]
+struct Dense {
+    weight: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+}
+
+/// A classifier of feature rows.
+#[derive(Module, Debug)]
+pub struct Network {
+    convolutions: Vec<Convolution>,
+    layers: Vec<Dense>,
+    image: [usize; 3],
+}
+
+/// How parameters enter a forward pass.
+trait Parameters {
+    fn use_tensor<const D: usize>(&self, param: &Param<Tensor<D>>) -> Tensor<D>;
+}
+
+struct Trained;
+
+impl Parameters for Trained {
+    fn use_tensor<const D: usize>(&self, param: &Param<Tensor<D>>) -> Tensor<D> {
+        param.val()
+    }
+}
+
+struct Frozen;
+
+impl Parameters for Frozen {
+    fn use_tensor<const D: usize>(&self, param: &Param<Tensor<D>>) -> Tensor<D> {
+        param.val().without_autodiff()
+    }
+}
+
+impl Network {
+    /// The network for samples of `shape`, its weights drawn under `seed`.
+    ///
+    /// # Panics
+    /// When a convolutional net is asked for other samples than images of at least [`LEAST_SIDE`] pixels a side.
+    pub fn new(spec: &ModelSpec, shape: &[usize], classes: usize, seed: u64, device: &Device) -> Self {
+        let mut network = Self {
+            convolutions: Vec::new(),
+            layers: Vec::new(),
+            image: [1, 1, shape.iter().product()],
+        };
+        let mut widths = vec![network.image[2]];
+        match spec {
+            ModelSpec::Linear => {}
+            ModelSpec::Mlp { hidden } => widths.extend(hidden),
+            ModelSpec::Cnn => {
+                let [channels, height, width] = *shape else {
+                    panic!("a convolutional net needs images [channels, height, width], not {shape:?}");
+                };
+                assert!(
+                    height.min(width) >= LEAST_SIDE,
+                    "images of {height}x{width} are too small to pool twice"
+                );
+                network.image = [channels, height, width];
+                let mut inputs = channels;
+                for (layer, outputs) in CHANNELS.into_iter().enumerate() {
+                    let mut stream = Stream::new(seed, "convolution weights", layer as u64);
+                    let fan_in = inputs * 9;
+                    network.convolutions.push(Convolution {
+                        weight: uniform([outputs, inputs, 3, 3], fan_in, &mut stream, device),
+                        bias: uniform([outputs], fan_in, &mut stream, device),
+                    });
+                    inputs = outputs;
+                }
+                widths = vec![inputs * (height / 4) * (width / 4)];
+            }
+        }
+        widths.push(classes);
+        for (layer, pair) in widths.windows(2).enumerate() {
+            let mut stream = Stream::new(seed, "weights", layer as u64);
+            network.layers.push(Dense {
+                weight: uniform([pair[0], pair[1]], pair[0], &mut stream, device),
+                bias: uniform([pair[1]], pair[0], &mut stream, device),
+            });
+        }
+        network
+    }
+
+    fn scores(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
+        let mut hidden = self.convolved(inputs, parameters);
+        for (index, layer) in self.layers.iter().enumerate() {
+            if index > 0 {
+                hidden = relu(hidden);
+            }
+            let bias = parameters.use_tensor(&layer.bias).unsqueeze();
+            hidden = hidden.matmul(parameters.use_tensor(&layer.weight)) + bias;
+        }
+        hidden
+    }
+
+    fn convolved(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
+        if self.convolutions.is_empty() {
+            return inputs;
+        }
+        let [batch, _] = inputs.dims();
+        let [channels, height, width] = self.image;
+        let mut images = inputs.reshape([batch, channels, height, width]);
+        for layer in &self.convolutions {
+            let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+            let bias = Some(parameters.use_tensor(&layer.bias));
+            images = relu(conv2d(
+                images,
+                parameters.use_tensor(&layer.weight),
+                bias,
+                options,
+            ));
+            images = max_pool2d(images, MaxPoolOptions::new([2, 2]).with_stride([2, 2]));
+        }
+        images.flatten(1, 3)
+    }
+}
+
+impl thalweg::objective::Model for Network {
+    fn forward(&self, inputs: Tensor<2>) -> Tensor<2> {
+        self.scores(inputs, &Trained)
+    }
+
+    fn frozen(&self, inputs: Tensor<2>) -> Tensor<2> {
+        self.scores(inputs, &Frozen)
+    }
+}
+
+fn uniform<const D: usize>(
+    shape: [usize; D],
+    fan_in: usize,
+    stream: &mut Stream,
+    device: &Device,
+) -> Param<Tensor<D>> {
+    let bound = 1.0 / (fan_in as f32).sqrt();
+    let mut values = vec![0.0_f32; shape.iter().product()];
+    stream.fill_uniform(-bound, bound, &mut values);
+    Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), device))
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg::objective::Model;
+
+    use super::*;
+
+    #[test]
+    fn shapes_and_frozen_scores() {
+        let device = Device::flex().autodiff();
+        for spec in [
+            ModelSpec::Linear,
+            ModelSpec::Mlp { hidden: vec![5, 4] },
+            ModelSpec::Cnn,
+        ] {
+            let network = Network::new(&spec, &[1, 8, 8], 3, 0, &device);
+            let inputs = Tensor::<2>::ones([2, 64], &device);
+            let scores = network.forward(inputs.clone());
+            assert_eq!(scores.dims(), [2, 3]);
+            assert!(scores.is_tracked());
+            let frozen = network.frozen(inputs.without_autodiff());
+            assert!(!frozen.is_tracked());
+            assert_eq!(frozen.into_data(), scores.without_autodiff().into_data());
+        }
+    }
+
+    #[test]
+    fn weights_depend_on_the_seed_only() {
+        let device = Device::flex();
+        let weights = |seed| {
+            let network = Network::new(&ModelSpec::Linear, &[4], 2, seed, &device);
+            network.layers[0].weight.val().into_data()
+        };
+        assert_eq!(weights(3), weights(3));
+        assert_ne!(weights(3), weights(4));
+    }
+}

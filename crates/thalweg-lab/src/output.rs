@@ -1,0 +1,75 @@
+//! Where a comparison is written: a folder of its own with `report.html`, `results.csv` and `comparison.json`. Each file
+//! is whole or not there.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::results::Comparison;
+use crate::{LabError, csv_out, report};
+
+/// The files of a comparison.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The report, one HTML file.
+    pub report: PathBuf,
+    /// Every number, long form.
+    pub csv: PathBuf,
+    /// The record itself.
+    pub json: PathBuf,
+}
+
+/// Writes a comparison into a new folder under `out`, named after the data and the time.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write(comparison: &Comparison, out: &Path) -> Result<Written, LabError> {
+    let folder = new_folder(comparison, out)?;
+    let files = Written {
+        report: folder.join("report.html"),
+        csv: folder.join("results.csv"),
+        json: folder.join("comparison.json"),
+    };
+    let json = serde_json::to_string_pretty(comparison).map_err(crate::store::StoreError::from)?;
+    whole(&files.report, &report::html(comparison))?;
+    whole(&files.csv, &csv_out::csv(comparison))?;
+    whole(&files.json, &json)?;
+    Ok(files)
+}
+
+fn new_folder(comparison: &Comparison, out: &Path) -> Result<PathBuf, LabError> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    let name: String = comparison.data.name.chars().map(plain).collect();
+    let time: String = comparison.started.chars().filter(char::is_ascii_digit).collect();
+    for number in 1.. {
+        let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+        let folder = out.join(format!("{name}-{time}{suffix}"));
+        match std::fs::create_dir_all(out).and_then(|()| std::fs::create_dir(&folder)) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(source) => return Err(LabError::Write { path: folder, source }),
+        }
+    }
+    unreachable!("some number is free")
+}
+
+fn whole(path: &Path, text: &str) -> Result<(), LabError> {
+    let failed = |source| LabError::Write { path: path.to_owned(), source };
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().permissions(permissions()).tempfile_in(folder).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Readable by others, as any file a program leaves behind; the process's mask still applies.
+#[cfg(unix)]
+fn permissions() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::Permissions::from_mode(0o666)
+}
+
+/// As the system gives them.
+#[cfg(not(unix))]
+fn permissions() -> std::fs::Permissions {
+    std::fs::metadata(".").map(|metadata| metadata.permissions()).expect("the working folder can be read")
+}

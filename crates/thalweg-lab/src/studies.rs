@@ -1,0 +1,15 @@
+//! The studies there are, one file (or folder) a paper.
+
+mod comp_sum;
+
+use crate::study::Study;
+
+/// All studies.
+pub fn all() -> &'static [Study] {
+    &[comp_sum::STUDY]
+}
+
+/// The study called `slug`.
+pub fn find(slug: &str) -> Option<&'static Study> {
+    all().iter().find(|study| study.slug == slug)
+}

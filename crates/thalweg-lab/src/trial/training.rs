@@ -1,0 +1,218 @@
+//! The training loop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Tensor};
+use thalweg::catalogue;
+use thalweg::objective::{Batch, Objective, Progress};
+use thalweg_data::Dataset;
+use thalweg_kernels::memory;
+use thalweg_kernels::random::Stream;
+
+use super::data::{Part, targets};
+use super::evaluation::{robust_accuracy, scores};
+use super::{JudgedOn, Outcome, Prepared, TrialSpec};
+use crate::LabError;
+use crate::metrics::{BINS, Scores};
+use crate::model::Network;
+use crate::results::EpochPoint;
+
+/// Gradients are scaled down to this Euclidean norm over all parameters.
+const LARGEST_GRADIENT: f64 = 5.0;
+
+/// Runs a trial, on this thread alone. None when `interrupted` was set before it ended.
+///
+/// # Errors
+/// When the objective is unknown or its settings are refused, or the data cannot be split as asked.
+pub fn run(
+    spec: &TrialSpec,
+    dataset: &Arc<Dataset>,
+    interrupted: &AtomicBool,
+) -> Result<Option<Outcome>, LabError> {
+    memory::reset_peak();
+    let entry =
+        catalogue::objective(&spec.objective).ok_or_else(|| LabError::unknown_objective(&spec.objective))?;
+    let objective = entry.build(&spec.settings)?;
+    let prepared = Prepared::new(dataset, &spec.data, spec.seed)?;
+    let mut trial = Trial::new(spec, prepared, objective);
+    let mut curve = Vec::with_capacity(spec.epochs);
+    let mut seconds = 0.0;
+    for epoch in 0..spec.epochs {
+        if interrupted.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let started = Instant::now();
+        let train_loss = trial.epoch(epoch);
+        seconds += started.elapsed().as_secs_f64();
+        curve.push(EpochPoint {
+            epoch: epoch + 1,
+            train_loss,
+            validation_accuracy: trial.validation_accuracy(),
+        });
+    }
+    let mut outcome = trial.judge()?;
+    outcome.curve = curve;
+    outcome.seconds_per_epoch = seconds / spec.epochs.max(1) as f64;
+    outcome.peak_bytes = memory::peak();
+    Ok(Some(outcome))
+}
+
+struct Trial<'a> {
+    spec: &'a TrialSpec,
+    prepared: Prepared,
+    objective: Box<dyn Objective>,
+    network: Network,
+    optimizer: ModuleOptimizer,
+    device: Device,
+}
+
+impl<'a> Trial<'a> {
+    fn new(spec: &'a TrialSpec, prepared: Prepared, objective: Box<dyn Objective>) -> Self {
+        let device = Device::flex().autodiff();
+        let dataset = prepared.dataset();
+        let network = Network::new(
+            &spec.model,
+            &dataset.feature_shape,
+            dataset.classes.len(),
+            spec.seed,
+            &device,
+        );
+        let optimizer = AdamWConfig::new()
+            .with_epsilon(1e-8)
+            .with_weight_decay(spec.weight_decay as f32)
+            .init();
+        Self {
+            spec,
+            prepared,
+            objective,
+            network,
+            optimizer,
+            device,
+        }
+    }
+
+    /// One pass over the training split; returns the mean loss.
+    fn epoch(&mut self, epoch: usize) -> f64 {
+        let samples = self.prepared.train.rows.len();
+        let mut order: Vec<usize> = (0..samples).collect();
+        Stream::new(self.spec.seed, "batches", epoch as u64).shuffle(&mut order);
+        let mut random = Stream::new(self.spec.seed, &self.spec.objective, epoch as u64);
+        let batches = samples.div_ceil(self.spec.batch_size);
+        let mut total = 0.0;
+        for (index, ids) in order.chunks(self.spec.batch_size).enumerate() {
+            let progress = Progress {
+                epoch,
+                epochs: self.spec.epochs,
+                step: epoch * batches + index,
+                steps: self.spec.epochs * batches,
+            };
+            total += self.step(ids, &progress, &mut random) * ids.len() as f64;
+        }
+        total / samples as f64
+    }
+
+    fn step(&mut self, ids: &[usize], progress: &Progress, random: &mut Stream) -> f64 {
+        let train = &self.prepared.train;
+        let rows: Vec<usize> = ids.iter().map(|&id| train.rows[id]).collect();
+        let batch = Batch {
+            inputs: self.prepared.inputs(&rows, &self.device),
+            targets: targets(ids.iter().map(|&id| train.labels[id]), &self.device),
+            ids: ids.to_vec(),
+            range: self.prepared.range(),
+        };
+        let loss = self.objective.loss(&self.network, &batch, progress, random);
+        let value = loss.clone().into_scalar::<f64>();
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+        let gradients = clipped(gradients, &self.network);
+        self.network = self
+            .optimizer
+            .step(self.spec.learning_rate, self.network.clone(), gradients);
+        value
+    }
+
+    /// Accuracy on the validation split, NaN where there is none.
+    fn validation_accuracy(&self) -> f64 {
+        let part = &self.prepared.validation;
+        if part.rows.is_empty() {
+            return f64::NAN;
+        }
+        let classes = self.prepared.dataset().classes.len();
+        let scores = scores(&self.network, &self.prepared, part);
+        let right = scores
+            .chunks_exact(classes)
+            .zip(&part.labels)
+            .filter(|(row, label)| argmax(row) == **label as usize);
+        right.count() as f64 / part.rows.len() as f64
+    }
+
+    fn part(&self) -> &Part {
+        match self.spec.judged_on {
+            JudgedOn::Validation => &self.prepared.validation,
+            JudgedOn::Test => &self.prepared.test,
+        }
+    }
+
+    fn judge(&self) -> Result<Outcome, LabError> {
+        let part = self.part();
+        let classes = self.prepared.dataset().classes.len();
+        let mut logits = scores(&self.network, &self.prepared, part);
+        let diverged = logits.iter().any(|score| !score.is_finite());
+        if diverged {
+            logits.fill(0.0);
+        }
+        let judged = Scores::new(&logits, classes, &part.labels)?;
+        let mut metrics = judged.evaluate();
+        if let Some(attack) = self.spec.attack {
+            let robust = if diverged {
+                0.0
+            } else {
+                robust_accuracy(&self.network, &self.prepared, part, attack, self.spec.seed)?
+            };
+            metrics.insert("robust_accuracy".to_owned(), robust);
+        }
+        Ok(Outcome {
+            metrics,
+            curve: Vec::new(),
+            confusion: judged.confusion(),
+            reliability: judged.reliability(BINS),
+            diverged,
+            seconds_per_epoch: 0.0,
+            peak_bytes: 0,
+        })
+    }
+}
+
+fn argmax(row: &[f32]) -> usize {
+    (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
+}
+
+/// All gradients scaled so that their common norm is at most [`LARGEST_GRADIENT`].
+fn clipped(mut gradients: GradientsParams, network: &Network) -> GradientsParams {
+    struct Norm<'a>(&'a GradientsParams, f64);
+    impl ModuleVisitor for Norm<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.0.get::<D>(param.id) {
+                self.1 += gradient.square().sum().into_scalar::<f64>();
+            }
+        }
+    }
+    struct Shrink<'a>(&'a mut GradientsParams, f64);
+    impl ModuleVisitor for Shrink<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.0.remove::<D>(param.id) {
+                self.0.register(param.id, gradient * self.1);
+            }
+        }
+    }
+    let mut norm = Norm(&gradients, 0.0);
+    network.visit(&mut norm);
+    let length = norm.1.sqrt();
+    if length > LARGEST_GRADIENT {
+        network.visit(&mut Shrink(&mut gradients, LARGEST_GRADIENT / length));
+    }
+    gradients
+}

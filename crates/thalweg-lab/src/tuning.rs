@@ -1,0 +1,101 @@
+//! Fair tuning: every objective is given the same number of tries, over its own parameters and the learning rate.
+//!
+//! The first try is the defaults. The others walk Halton's sequence through the declared ranges, which covers a box
+//! evenly whatever its dimension and needs no luck.
+
+use thalweg::objective::{ObjectiveEntry, Settings};
+
+/// Default learning rate of Adam.
+pub const LEARNING_RATE: f64 = 2e-3;
+
+/// Range of learning rates that are tried.
+const LEARNING_RATES: (f64, f64) = (5e-4, 1e-2);
+
+/// A try.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The objective's parameters.
+    pub settings: Settings,
+    /// Learning rate.
+    pub learning_rate: f64,
+}
+
+/// The tries an objective is given: at least the defaults. Parameters in `pinned` keep their value there.
+pub fn candidates(entry: &ObjectiveEntry, tries: usize, pinned: &Settings) -> Vec<Candidate> {
+    let with_pins = |mut settings: Settings| {
+        for (name, value) in pinned {
+            if let Some(own) = settings.get_mut(name) {
+                *own = *value;
+            }
+        }
+        settings
+    };
+    let defaults = Candidate {
+        settings: with_pins(entry.defaults()),
+        learning_rate: LEARNING_RATE,
+    };
+    let walked = (1..tries).map(|index| {
+        let (low, high) = LEARNING_RATES;
+        let learning_rate = low * (high / low).powf(halton(index, PRIMES[0]));
+        let parameters = entry.parameters.iter().zip(&PRIMES[1..]);
+        let settings = parameters
+            .map(|(parameter, &base)| (parameter.name.to_owned(), parameter.at(halton(index, base))));
+        Candidate {
+            settings: with_pins(settings.collect()),
+            learning_rate,
+        }
+    });
+    std::iter::once(defaults).chain(walked).collect()
+}
+
+const PRIMES: [usize; 8] = [2, 3, 5, 7, 11, 13, 17, 19];
+
+/// Element `index` of Halton's sequence: the digits of `index` in `base`, mirrored at the point.
+fn halton(mut index: usize, base: usize) -> f64 {
+    let (mut value, mut share) = (0.0, 1.0);
+    while index > 0 {
+        share /= base as f64;
+        value += share * (index % base) as f64;
+        index /= base;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use thalweg::catalogue;
+
+    use super::*;
+
+    #[test]
+    fn every_objective_has_room_and_gets_the_same_number_of_tries_within_its_ranges() {
+        for entry in catalogue::objectives() {
+            assert!(entry.parameters.len() < PRIMES.len(), "{}", entry.name);
+            let tries = candidates(entry, 9, &Settings::new());
+            assert_eq!(tries.len(), 9);
+            assert_eq!(tries[0].settings, entry.defaults());
+            for candidate in &tries {
+                entry.build(&candidate.settings).unwrap();
+                assert!((LEARNING_RATES.0..=LEARNING_RATES.1).contains(&candidate.learning_rate));
+            }
+        }
+    }
+
+    #[test]
+    fn a_pinned_parameter_is_not_tuned() {
+        let pinned: Settings = [("epsilon".to_owned(), 0.123), ("unknown".to_owned(), 1.0)].into();
+        let tries = candidates(catalogue::objective("trades").unwrap(), 5, &pinned);
+        assert!(
+            tries
+                .iter()
+                .all(|candidate| candidate.settings["epsilon"] == 0.123)
+        );
+        assert!(tries.iter().all(|candidate| candidate.settings.len() == 2));
+    }
+
+    #[test]
+    fn halton_mirrors_digits() {
+        assert_eq!([1, 2, 3, 4].map(|i| halton(i, 2)), [0.5, 0.25, 0.75, 0.125]);
+        assert!((halton(5, 3) - (2.0 / 3.0 + 1.0 / 9.0)).abs() < 1e-15);
+    }
+}

@@ -1,0 +1,117 @@
+//! The main job on the embedded digits, small: determined by its plan, whatever the number of jobs; resumed without loss.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use thalweg_data::Dataset;
+use thalweg_lab::LabError;
+use thalweg_lab::comparison::Plan;
+use thalweg_lab::model::ModelSpec;
+use thalweg_lab::pool::{Ledger, Pool, Reuse};
+use thalweg_lab::results::{Comparison, Entry};
+use thalweg_lab::store::Store;
+use thalweg_lab::trial::NoiseKind;
+
+fn plan() -> Plan {
+    Plan {
+        objectives: ["cross_entropy", "generalized_cross_entropy", "focal"].map(str::to_owned).to_vec(),
+        noise: vec![0.0, 0.4],
+        noise_kind: NoiseKind::Uniform,
+        imbalance: None,
+        model: ModelSpec::Mlp { hidden: vec![16] },
+        seeds: 3,
+        epochs: Some(4),
+        batch_size: 64,
+        tuning_trials: 2,
+        metric: "accuracy".to_owned(),
+        attack: None,
+        command: "test".to_owned(),
+        started: "2026-01-01T00:00:00Z".to_owned(),
+        versions: Vec::new(),
+    }
+}
+
+fn digits() -> Arc<Dataset> {
+    Arc::new(thalweg_data::digits())
+}
+
+/// What must not depend on how it was run: all but the clock and the memory.
+fn timeless(mut comparison: Comparison) -> String {
+    let entries = comparison.conditions.iter_mut().flat_map(|condition| &mut condition.entries);
+    for entry in entries {
+        let Entry { seconds_per_epoch, peak_bytes, .. } = entry;
+        seconds_per_epoch.values.clear();
+        (seconds_per_epoch.mean, seconds_per_epoch.low, seconds_per_epoch.high, *peak_bytes) = (0.0, 0.0, 0.0, 0);
+    }
+    serde_json::to_string(&comparison).unwrap()
+}
+
+fn run(plan: &Plan, jobs: usize) -> Comparison {
+    let (dataset, interrupted) = (digits(), AtomicBool::new(false));
+    let pool = Pool { jobs, ledger: None, interrupted: &interrupted, on_done: &|_, _| {} };
+    plan.check(&dataset).unwrap().run(&pool).unwrap()
+}
+
+#[test]
+fn one_job_and_two_find_the_same_and_it_is_learning() {
+    let comparison = run(&plan(), 1);
+    for condition in &comparison.conditions {
+        for entry in &condition.entries {
+            let accuracy = &entry.metrics["accuracy"];
+            assert!(accuracy.mean > 0.5, "{} at noise {}: {}", entry.objective, condition.noise, accuracy.mean);
+            assert_eq!(accuracy.values.len(), 3);
+            assert_eq!(entry.difference.is_none(), entry.objective == "cross_entropy");
+        }
+    }
+    let clean = comparison.conditions[0].entries[0].metrics["accuracy"].mean;
+    let noisy = comparison.conditions[1].entries[0].metrics["accuracy"].mean;
+    assert!(clean > noisy);
+    assert_eq!(timeless(comparison), timeless(run(&plan(), 2)));
+}
+
+#[test]
+fn an_interrupted_comparison_resumes_where_it_was() {
+    let (plan, dataset) = (plan(), digits());
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("runs.sqlite");
+    let ledger = |reuse| {
+        let store = Store::open(&store).unwrap();
+        Ledger { run: store.begin_run("test").unwrap(), store, reuse }
+    };
+    let interrupted = AtomicBool::new(false);
+    let done = AtomicUsize::new(0);
+    let stop_at_seven = |_: &_, _: &_| {
+        if done.fetch_add(1, Ordering::SeqCst) + 1 == 7 {
+            interrupted.store(true, Ordering::SeqCst);
+        }
+    };
+    let first = ledger(Reuse::None);
+    let pool = Pool { jobs: 2, ledger: Some(&first), interrupted: &interrupted, on_done: &stop_at_seven };
+    let checked = plan.check(&dataset).unwrap();
+    assert!(matches!(checked.run(&pool), Err(LabError::Interrupted { .. })));
+    assert_eq!(first.store.runs().unwrap()[0].trials, 7);
+
+    interrupted.store(false, Ordering::SeqCst);
+    let second = ledger(Reuse::Finished);
+    let pool = Pool { jobs: 2, ledger: Some(&second), interrupted: &interrupted, on_done: &|_, _| {} };
+    let resumed = checked.run(&pool).unwrap();
+    assert_eq!(timeless(resumed), timeless(run(&plan, 2)));
+    let runs = second.store.runs().unwrap();
+    assert_eq!(runs.iter().map(|run| run.trials as usize).max(), Some(checked.trials()));
+}
+
+#[test]
+fn plans_that_make_no_sense_are_refused_before_anything_runs() {
+    let dataset = digits();
+    let refused = |change: &dyn Fn(&mut Plan)| {
+        let mut plan = plan();
+        change(&mut plan);
+        plan.check(&dataset).err().expect("refused").to_string()
+    };
+    assert!(refused(&|plan| plan.objectives.push("cross_entropie".to_owned())).contains("`cross_entropie`"));
+    assert!(refused(&|plan| plan.metric = "accuracies".to_owned()).contains("macro_f1"));
+    assert!(refused(&|plan| plan.noise = vec![1.5]).contains("1.5"));
+    assert!(refused(&|plan| plan.objectives.truncate(1)).contains("two objectives"));
+    assert!(refused(&|plan| plan.metric = "robust_accuracy".to_owned()).contains("--attack"));
+    assert!(refused(&|plan| plan.imbalance = Some((0.5, thalweg_lab::trial::ImbalanceKind::Step))).contains("0.5"));
+}
