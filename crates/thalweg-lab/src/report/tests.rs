@@ -1,21 +1,6 @@
 use super::fixture::{HOSTILE, large, small, with_classes};
 use super::*;
 
-/// Writes the pages into the folder named by `THALWEG_TEST_REPORTS`, to be looked at.
-#[test]
-#[ignore = "for eyes, not for machines"]
-fn write_pages() {
-    let folder = std::env::var("THALWEG_TEST_REPORTS").expect("THALWEG_TEST_REPORTS names a folder");
-    for (name, comparison) in [
-        ("large", large()),
-        ("small", small()),
-        ("twenty", with_classes(20)),
-        ("hundred", with_classes(100)),
-    ] {
-        std::fs::write(format!("{folder}/{name}.html"), html(&comparison)).unwrap();
-    }
-}
-
 /// Every tag of `page`, without its angle brackets, in order.
 fn tags(page: &str) -> Vec<&str> {
     let after_style = page.split("</style>").nth(1).expect("a style sheet");
