@@ -1,5 +1,8 @@
 //! Parquet files: flat columns of numbers, truth values and texts, through the same path as CSV.
 
+mod pages;
+mod thrift;
+
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -32,6 +35,7 @@ pub(crate) fn read(path: &Path, options: &ReadOptions) -> Result<Table, DataErro
 
 fn read_trusting(path: &Path, options: &ReadOptions) -> Result<Table, DataError> {
     let file = File::open(path).map_err(DataError::io(path))?;
+    pages::check_metadata(path)?;
     let reader = SerializedFileReader::new(file).map_err(explain(path))?;
     let schema = reader.metadata().file_metadata().schema_descr_ptr();
     let names: Vec<String> = schema
@@ -56,6 +60,11 @@ fn read_trusting(path: &Path, options: &ReadOptions) -> Result<Table, DataError>
         let kind = kind(path, &schema.column(index))?;
         if plan.roles[index] != Role::Target {
             kinds.push(kind);
+        }
+    }
+    for group in reader.metadata().row_groups() {
+        for &index in &wanted {
+            pages::check_column(path, group.column(index), options.memory_limit)?;
         }
     }
     for _ in 0..3 {
@@ -141,17 +150,7 @@ fn cell_of_bytes(bytes: &ByteArray, decimal_scale: Option<f64>) -> Option<Cell<'
 }
 
 fn explain(path: &Path) -> impl Fn(ParquetError) -> DataError {
-    |error| {
-        let text = error.to_string();
-        if let Some((_, compression)) = text.split_once("Disabled feature at compile time: ") {
-            return DataError::Unsupported {
-                file: path.to_owned(),
-                what: format!("its compression with {compression}"),
-                advice: "write it with snappy, gzip or no compression".into(),
-            };
-        }
-        DataError::malformed(path, "Parquet", text)
-    }
+    |error| DataError::malformed(path, "Parquet", error.to_string())
 }
 
 /// Where the values of one column of one row group go.
