@@ -1,6 +1,12 @@
 //! Everything the library has, in one explicit list a family.
 
-use std::collections::HashMap;
+mod nearest;
+mod search;
+
+pub use nearest::nearest;
+pub use search::Search;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use crate::objective::ObjectiveEntry;
@@ -22,11 +28,27 @@ pub fn objective(name: &str) -> Option<&'static ObjectiveEntry> {
 pub fn quantities() -> &'static [Quantity] {
     static QUANTITIES: OnceLock<Vec<Quantity>> = OnceLock::new();
     QUANTITIES.get_or_init(|| {
-        classification::quantities()
-            .into_iter()
-            .chain(robustness::quantities())
-            .collect()
+        [
+            ("classification", classification::quantities()),
+            ("robustness", robustness::quantities()),
+        ]
+        .into_iter()
+        .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))
+        .collect()
     })
+}
+
+/// All families, in order.
+pub fn families() -> Vec<&'static str> {
+    let of_quantities = quantities().iter().map(Quantity::family);
+    let mut families: Vec<_> = objectives()
+        .iter()
+        .map(|entry| entry.family)
+        .chain(of_quantities)
+        .collect();
+    let mut seen = HashSet::new();
+    families.retain(|family| seen.insert(*family));
+    families
 }
 
 /// The quantity called `name`.
@@ -43,8 +65,6 @@ pub fn quantity(name: &str) -> Option<&'static Quantity> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
 
     #[test]

@@ -3,6 +3,10 @@
 //! [`Objective`] is all that a training loop calls. An [`ObjectiveEntry`] is its page in the catalogue: what it is,
 //! when to reach for it, what it costs, which parameters may be tuned and over which ranges.
 
+mod margin;
+
+pub use margin::margin_curve;
+
 use std::collections::BTreeMap;
 
 use burn::tensor::{Int, Tensor};

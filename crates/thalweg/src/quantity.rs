@@ -4,9 +4,13 @@
 //! workbench's `eval`, `list` and `show` read them there. Everything is f64, through the code that trains.
 
 mod case;
+pub mod document;
+mod example;
 mod value;
 
 pub use case::{Case, Outputs};
+pub use document::Document;
+pub use example::Example;
 pub use value::{Array, Value};
 
 use std::collections::{BTreeMap, HashMap};
@@ -75,6 +79,7 @@ type Eval = Box<dyn Fn(&Case) -> Result<Outputs, QuantityError> + Send + Sync>;
 /// A named quantity: what it means, what it takes, how it is computed.
 pub struct Quantity {
     name: &'static str,
+    family: &'static str,
     meaning: &'static str,
     params: Vec<(&'static str, Preset)>,
     inputs: Vec<(&'static str, &'static str)>,
@@ -88,6 +93,7 @@ impl Quantity {
         let eval: Eval = Box::new(move |_| panic!("the quantity {name} was declared without eval"));
         Self {
             name,
+            family: "",
             meaning,
             params: Vec::new(),
             inputs: Vec::new(),
@@ -140,6 +146,15 @@ impl Quantity {
         self.name
     }
 
+    /// Its family, which the catalogue sets.
+    pub fn family(&self) -> &'static str {
+        self.family
+    }
+
+    pub(crate) fn in_family(self, family: &'static str) -> Self {
+        Self { family, ..self }
+    }
+
     /// Its meaning in one line.
     pub fn meaning(&self) -> &'static str {
         self.meaning
@@ -156,6 +171,11 @@ impl Quantity {
     /// Its inputs, each with its shape.
     pub fn inputs(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         self.inputs.iter().copied()
+    }
+
+    /// Whether a case may leave the input out.
+    pub fn is_optional(&self, input: &str) -> bool {
+        self.optional.contains(&input)
     }
 
     /// Computes it.
