@@ -71,8 +71,8 @@ pub struct Args {
     /// Samples in a batch
     #[arg(long, value_name = "N", default_value_t = 64)]
     batch_size: usize,
-    /// Tuning trials for each objective; 0 trains with the defaults
-    #[arg(long, value_name = "N", default_value_t = 6)]
+    /// Sets of parameters tried for each objective, on up to three validation splits; 0 trains with the defaults
+    #[arg(long, value_name = "N", default_value_t = 8)]
     tune: usize,
     /// Metric to rank by
     #[arg(long, default_value = "accuracy")]
@@ -223,7 +223,7 @@ fn plan(args: &Args, dataset: &Dataset) -> miette::Result<Plan> {
         seeds: args.seeds,
         epochs: args.epochs,
         batch_size: args.batch_size,
-        tuning_trials: args.tune,
+        tries: args.tune,
         metric: args.metric.clone(),
         attack: args.attack.map(|Attack(attack)| attack),
         command: command_line(),

@@ -124,6 +124,8 @@ pub fn heading(out: &mut dyn Write, title: &str, remark: &str) -> io::Result<()>
 /// A number with at most four significant digits.
 pub fn short(number: f64) -> String {
     let rounded: f64 = format!("{number:.3e}").parse().unwrap_or(number);
+    // Adding zero makes a plain one of the negative.
+    let rounded = rounded + 0.0;
     if rounded != 0.0 && rounded.is_finite() && !(1e-4..1e7).contains(&rounded.abs()) {
         format!("{rounded:e}")
     } else {
@@ -142,7 +144,7 @@ mod tests {
             (6.0, "6"),
             (8.0 / 255.0, "0.03137"),
             (3631.0, "3631"),
-            (-0.0, "-0"),
+            (-0.0, "0"),
             (1.23456e-7, "1.235e-7"),
             (f64::INFINITY, "inf"),
         ] {
@@ -160,7 +162,7 @@ mod tests {
         )
         .unwrap();
         row(&mut out, ("a_long_name", 6), &[("text", 10)]).unwrap();
-        let text = anstream::adapter::strip_bytes(&out).to_string();
+        let text = anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string();
         assert_eq!(
             text,
             "  name    one two     ℓ = −log p\n          three four\n  a_long_name\n          text\n"

@@ -26,7 +26,7 @@ pub struct Args {
 }
 
 /// Widest a column of names gets; longer names have a line of their own.
-const NAMES: usize = 27;
+const NAMES: usize = 25;
 
 /// What was found.
 struct Found<'a> {
@@ -94,7 +94,7 @@ fn table(out: &mut dyn Write, found: &Found) -> io::Result<()> {
     let room = layout::width() - NAMES - 4;
     let mut sections = Sections { begun: false };
     if !found.objectives.is_empty() {
-        let good_for = (room - 2) * 11 / 20;
+        let good_for = (room - 2) * 26 / 49;
         let cost = room - 2 - good_for;
         sections.begin(out, "Objectives", "to train with; more: thalweg show NAME")?;
         let titles = format!("  {}  {}  costs", padded("", NAMES), padded("good for", good_for));

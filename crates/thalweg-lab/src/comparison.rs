@@ -42,8 +42,8 @@ pub struct Plan {
     pub epochs: Option<usize>,
     /// Samples in a batch.
     pub batch_size: usize,
-    /// Tuning trials for each objective, at each noise level.
-    pub tuning_trials: usize,
+    /// Sets of parameters tried for each objective, at each noise level.
+    pub tries: usize,
     /// Name of the ranking metric.
     pub metric: String,
     /// Attack of the robust accuracy.
@@ -62,8 +62,13 @@ const TEST_FRACTION: f64 = 0.2;
 const VALIDATION_FRACTION: f64 = 0.25;
 /// Seed of the test split.
 const TEST_SEED: u64 = 0;
-/// Seed of the tuning trials, which no final trial uses.
+/// First seed of the tuning trials, which no final trial uses.
 const TUNING_SEED: u64 = 1_000_000;
+/// Validation samples that a tuning try is judged on, over as many splits as that takes (but at most
+/// [`MOST_TUNING_SPLITS`]): on few samples the best of many tries is the luckiest.
+const TUNED_ON: usize = 2_000;
+/// Splits a tuning try is judged on at most.
+const MOST_TUNING_SPLITS: usize = 3;
 /// Training samples that the default number of epochs sees: 30 passes over the embedded digits.
 const SAMPLES_SEEN: usize = 32_000;
 
@@ -74,6 +79,7 @@ pub struct Checked<'a> {
     entries: Vec<&'static ObjectiveEntry>,
     metric: &'static Metric,
     epochs: usize,
+    tuning_splits: usize,
     fingerprint: String,
 }
 
@@ -128,13 +134,18 @@ impl Plan {
             entries,
             metric,
             epochs: 0,
+            tuning_splits: 1,
             fingerprint: dataset.fingerprint(),
         };
         // Splitting once shows whether every class has enough samples, and how large the training split is.
         let prepared = crate::trial::Prepared::new(dataset, &checked.data(self.noise[0]), 0)?;
         let by_size = (SAMPLES_SEEN / prepared.train.rows.len().max(1)).clamp(5, 100);
+        let tuning_splits = TUNED_ON
+            .div_ceil(prepared.validation.rows.len().max(1))
+            .min(MOST_TUNING_SPLITS);
         Ok(Checked {
             epochs: self.epochs.unwrap_or(by_size),
+            tuning_splits,
             ..checked
         })
     }
@@ -161,7 +172,7 @@ fn refuse<T>(why: impl Into<String>) -> Result<T, LabError> {
 impl Checked<'_> {
     /// Trials there are to run.
     pub fn trials(&self) -> usize {
-        self.plan.noise.len() * self.entries.len() * (self.tries() + self.plan.seeds)
+        self.plan.noise.len() * self.entries.len() * (self.tuning_trials() + self.plan.seeds)
     }
 
     /// Passes over the training split.
@@ -204,13 +215,14 @@ impl Checked<'_> {
         Ok(comparison)
     }
 
-    /// A trial costs a tuning try only where there is something to choose from.
+    /// Tuning trials that each objective gets.
+    pub fn tuning_trials(&self) -> usize {
+        self.tries() * self.tuning_splits
+    }
+
+    /// Sets of parameters that each objective may try; one alone is no choice.
     fn tries(&self) -> usize {
-        if self.plan.tuning_trials > 1 {
-            self.plan.tuning_trials
-        } else {
-            0
-        }
+        if self.plan.tries > 1 { self.plan.tries } else { 0 }
     }
 
     fn data(&self, noise: f64) -> DataSpec {
@@ -267,36 +279,45 @@ impl Checked<'_> {
         if self.tries() == 0 {
             return Ok(tries.into_iter().flatten().collect());
         }
+        let seeds = TUNING_SEED..TUNING_SEED + self.tuning_splits as u64;
         let specs: Vec<TrialSpec> = tries
             .iter()
             .flatten()
-            .map(|tuned| self.spec(tuned, TUNING_SEED, JudgedOn::Validation))
+            .flat_map(|tuned| {
+                seeds
+                    .clone()
+                    .map(|seed| self.spec(tuned, seed, JudgedOn::Validation))
+            })
             .collect();
         let outcomes = pool.run(self.dataset, &specs)?;
+        let gains: Vec<f64> = outcomes
+            .chunks(self.tuning_splits)
+            .map(|splits| self.mean_gain(splits))
+            .collect();
         let best = tries
             .into_iter()
-            .zip(outcomes.chunks(self.tries()))
-            .map(|(tries, outcomes)| {
-                let chosen = self.best(outcomes);
-                tries.into_iter().nth(chosen).expect("as many outcomes as tries")
+            .zip(gains.chunks(self.tries()))
+            .map(|(tries, gains)| {
+                // The first of the best: the defaults, where nothing beats them.
+                let chosen =
+                    (1..gains.len()).fold(0, |best, i| if gains[i] > gains[best] { i } else { best });
+                tries.into_iter().nth(chosen).expect("as many gains as tries")
             });
         Ok(best.collect())
     }
 
-    /// The first of the best outcomes by the ranking metric.
-    fn best(&self, outcomes: &[Outcome]) -> usize {
-        let gain = |outcome: &Outcome| {
-            let value = outcome.metrics.get(self.metric.name).copied().unwrap_or(f64::NAN);
-            let gain = self.metric.direction.gain(value);
-            if gain.is_nan() { f64::NEG_INFINITY } else { gain }
-        };
-        (1..outcomes.len()).fold(0, |best, i| {
-            if gain(&outcomes[i]) > gain(&outcomes[best]) {
-                i
-            } else {
-                best
-            }
-        })
+    /// The ranking metric over the splits of a try, turned so that more is better.
+    fn mean_gain(&self, splits: &[Outcome]) -> f64 {
+        let value = |outcome: &Outcome| outcome.metrics.get(self.metric.name).copied().unwrap_or(f64::NAN);
+        let gain = splits
+            .iter()
+            .map(|outcome| self.metric.direction.gain(value(outcome)))
+            .sum::<f64>();
+        if gain.is_nan() {
+            f64::NEG_INFINITY
+        } else {
+            gain / splits.len() as f64
+        }
     }
 
     /// An adversarial objective trains against the ball that robust accuracy is measured in.

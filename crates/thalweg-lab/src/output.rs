@@ -41,7 +41,11 @@ fn new_folder(comparison: &Comparison, out: &Path) -> Result<PathBuf, LabError> 
     let name: String = comparison.data.name.chars().map(plain).collect();
     let time: String = comparison.started.chars().filter(char::is_ascii_digit).collect();
     for number in 1.. {
-        let suffix = if number == 1 { String::new() } else { format!("-{number}") };
+        let suffix = if number == 1 {
+            String::new()
+        } else {
+            format!("-{number}")
+        };
         let folder = out.join(format!("{name}-{time}{suffix}"));
         match std::fs::create_dir_all(out).and_then(|()| std::fs::create_dir(&folder)) {
             Ok(()) => return Ok(folder),
@@ -53,9 +57,15 @@ fn new_folder(comparison: &Comparison, out: &Path) -> Result<PathBuf, LabError> 
 }
 
 fn whole(path: &Path, text: &str) -> Result<(), LabError> {
-    let failed = |source| LabError::Write { path: path.to_owned(), source };
+    let failed = |source| LabError::Write {
+        path: path.to_owned(),
+        source,
+    };
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().permissions(permissions()).tempfile_in(folder).map_err(failed)?;
+    let mut file = tempfile::Builder::new()
+        .permissions(permissions())
+        .tempfile_in(folder)
+        .map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
@@ -71,5 +81,7 @@ fn permissions() -> std::fs::Permissions {
 /// As the system gives them.
 #[cfg(not(unix))]
 fn permissions() -> std::fs::Permissions {
-    std::fs::metadata(".").map(|metadata| metadata.permissions()).expect("the working folder can be read")
+    std::fs::metadata(".")
+        .map(|metadata| metadata.permissions())
+        .expect("the working folder can be read")
 }

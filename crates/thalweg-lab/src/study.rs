@@ -76,11 +76,13 @@ impl Verdict {
 
     /// Of several claims together: all must hold, and one that does not is enough.
     pub fn of_all(verdicts: impl IntoIterator<Item = Self>) -> Self {
-        verdicts.into_iter().fold(Self::Holds, |all, one| match (all, one) {
-            (Self::DoesNotHold, _) | (_, Self::DoesNotHold) => Self::DoesNotHold,
-            (Self::Inconclusive, _) | (_, Self::Inconclusive) => Self::Inconclusive,
-            _ => Self::Holds,
-        })
+        verdicts
+            .into_iter()
+            .fold(Self::Holds, |all, one| match (all, one) {
+                (Self::DoesNotHold, _) | (_, Self::DoesNotHold) => Self::DoesNotHold,
+                (Self::Inconclusive, _) | (_, Self::Inconclusive) => Self::Inconclusive,
+                _ => Self::Holds,
+            })
     }
 
     /// Of "the difference is above 0", by its 95% interval.
@@ -160,8 +162,15 @@ impl Findings {
             claims.iter_mut().for_each(|claim| claim.verdict = None);
         }
         let decisive = claims.iter().filter(|claim| claim.weight == Weight::Decisive);
-        let verdict = decisive.map(|claim| claim.verdict).collect::<Option<Vec<_>>>().map(Verdict::of_all);
-        Self { tables, claims, verdict }
+        let verdict = decisive
+            .map(|claim| claim.verdict)
+            .collect::<Option<Vec<_>>>()
+            .map(Verdict::of_all);
+        Self {
+            tables,
+            claims,
+            verdict,
+        }
     }
 }
 
@@ -179,12 +188,23 @@ mod tests {
 
     #[test]
     fn intervals_decide() {
-        let paired = |low, high| Paired { mean: 0.5 * (low + high), low, high, p: 0.5 };
+        let paired = |low, high| Paired {
+            mean: 0.5 * (low + high),
+            low,
+            high,
+            p: 0.5,
+        };
         assert_eq!(Verdict::above_zero(&paired(0.1, 0.2)), Verdict::Holds);
         assert_eq!(Verdict::above_zero(&paired(-0.1, 0.2)), Verdict::Inconclusive);
         assert_eq!(Verdict::above_zero(&paired(-0.2, -0.1)), Verdict::DoesNotHold);
-        assert_eq!(Verdict::above_zero(&paired(f64::NAN, f64::NAN)), Verdict::Inconclusive);
+        assert_eq!(
+            Verdict::above_zero(&paired(f64::NAN, f64::NAN)),
+            Verdict::Inconclusive
+        );
         assert_eq!(Verdict::not_below_zero(&paired(-0.1, 0.2)), Verdict::Holds);
-        assert_eq!(Verdict::not_below_zero(&paired(f64::NAN, f64::NAN)), Verdict::Inconclusive);
+        assert_eq!(
+            Verdict::not_below_zero(&paired(f64::NAN, f64::NAN)),
+            Verdict::Inconclusive
+        );
     }
 }

@@ -14,7 +14,9 @@ use thalweg_lab::trial::NoiseKind;
 
 fn plan() -> Plan {
     Plan {
-        objectives: ["cross_entropy", "generalized_cross_entropy", "focal"].map(str::to_owned).to_vec(),
+        objectives: ["cross_entropy", "generalized_cross_entropy", "focal"]
+            .map(str::to_owned)
+            .to_vec(),
         noise: vec![0.0, 0.4],
         noise_kind: NoiseKind::Uniform,
         imbalance: None,
@@ -22,7 +24,7 @@ fn plan() -> Plan {
         seeds: 3,
         epochs: Some(4),
         batch_size: 64,
-        tuning_trials: 2,
+        tries: 2,
         metric: "accuracy".to_owned(),
         attack: None,
         command: "test".to_owned(),
@@ -37,18 +39,35 @@ fn digits() -> Arc<Dataset> {
 
 /// What must not depend on how it was run: all but the clock and the memory.
 fn timeless(mut comparison: Comparison) -> String {
-    let entries = comparison.conditions.iter_mut().flat_map(|condition| &mut condition.entries);
+    let entries = comparison
+        .conditions
+        .iter_mut()
+        .flat_map(|condition| &mut condition.entries);
     for entry in entries {
-        let Entry { seconds_per_epoch, peak_bytes, .. } = entry;
+        let Entry {
+            seconds_per_epoch,
+            peak_bytes,
+            ..
+        } = entry;
         seconds_per_epoch.values.clear();
-        (seconds_per_epoch.mean, seconds_per_epoch.low, seconds_per_epoch.high, *peak_bytes) = (0.0, 0.0, 0.0, 0);
+        (
+            seconds_per_epoch.mean,
+            seconds_per_epoch.low,
+            seconds_per_epoch.high,
+            *peak_bytes,
+        ) = (0.0, 0.0, 0.0, 0);
     }
     serde_json::to_string(&comparison).unwrap()
 }
 
 fn run(plan: &Plan, jobs: usize) -> Comparison {
     let (dataset, interrupted) = (digits(), AtomicBool::new(false));
-    let pool = Pool { jobs, ledger: None, interrupted: &interrupted, on_done: &|_, _| {} };
+    let pool = Pool {
+        jobs,
+        ledger: None,
+        interrupted: &interrupted,
+        on_done: &|_, _| {},
+    };
     plan.check(&dataset).unwrap().run(&pool).unwrap()
 }
 
@@ -58,7 +77,13 @@ fn one_job_and_two_find_the_same_and_it_is_learning() {
     for condition in &comparison.conditions {
         for entry in &condition.entries {
             let accuracy = &entry.metrics["accuracy"];
-            assert!(accuracy.mean > 0.5, "{} at noise {}: {}", entry.objective, condition.noise, accuracy.mean);
+            assert!(
+                accuracy.mean > 0.5,
+                "{} at noise {}: {}",
+                entry.objective,
+                condition.noise,
+                accuracy.mean
+            );
             assert_eq!(accuracy.values.len(), 3);
             assert_eq!(entry.difference.is_none(), entry.objective == "cross_entropy");
         }
@@ -76,7 +101,11 @@ fn an_interrupted_comparison_resumes_where_it_was() {
     let store = folder.path().join("runs.sqlite");
     let ledger = |reuse| {
         let store = Store::open(&store).unwrap();
-        Ledger { run: store.begin_run("test").unwrap(), store, reuse }
+        Ledger {
+            run: store.begin_run("test").unwrap(),
+            store,
+            reuse,
+        }
     };
     let interrupted = AtomicBool::new(false);
     let done = AtomicUsize::new(0);
@@ -86,18 +115,31 @@ fn an_interrupted_comparison_resumes_where_it_was() {
         }
     };
     let first = ledger(Reuse::None);
-    let pool = Pool { jobs: 2, ledger: Some(&first), interrupted: &interrupted, on_done: &stop_at_seven };
+    let pool = Pool {
+        jobs: 2,
+        ledger: Some(&first),
+        interrupted: &interrupted,
+        on_done: &stop_at_seven,
+    };
     let checked = plan.check(&dataset).unwrap();
     assert!(matches!(checked.run(&pool), Err(LabError::Interrupted { .. })));
     assert_eq!(first.store.runs().unwrap()[0].trials, 7);
 
     interrupted.store(false, Ordering::SeqCst);
     let second = ledger(Reuse::Finished);
-    let pool = Pool { jobs: 2, ledger: Some(&second), interrupted: &interrupted, on_done: &|_, _| {} };
+    let pool = Pool {
+        jobs: 2,
+        ledger: Some(&second),
+        interrupted: &interrupted,
+        on_done: &|_, _| {},
+    };
     let resumed = checked.run(&pool).unwrap();
     assert_eq!(timeless(resumed), timeless(run(&plan, 2)));
     let runs = second.store.runs().unwrap();
-    assert_eq!(runs.iter().map(|run| run.trials as usize).max(), Some(checked.trials()));
+    assert_eq!(
+        runs.iter().map(|run| run.trials as usize).max(),
+        Some(checked.trials())
+    );
 }
 
 #[test]
@@ -113,5 +155,8 @@ fn plans_that_make_no_sense_are_refused_before_anything_runs() {
     assert!(refused(&|plan| plan.noise = vec![1.5]).contains("1.5"));
     assert!(refused(&|plan| plan.objectives.truncate(1)).contains("two objectives"));
     assert!(refused(&|plan| plan.metric = "robust_accuracy".to_owned()).contains("--attack"));
-    assert!(refused(&|plan| plan.imbalance = Some((0.5, thalweg_lab::trial::ImbalanceKind::Step))).contains("0.5"));
+    assert!(
+        refused(&|plan| plan.imbalance = Some((0.5, thalweg_lab::trial::ImbalanceKind::Step)))
+            .contains("0.5")
+    );
 }

@@ -14,7 +14,12 @@ fn every_study_runs_quickly_and_withholds_its_verdict() {
             steps.fetch_add(by, Ordering::Relaxed);
         };
         let on_done = |_: &_, _: &_| advance(1);
-        let pool = Pool { jobs: 2, ledger: None, interrupted: &interrupted, on_done: &on_done };
+        let pool = Pool {
+            jobs: 2,
+            ledger: None,
+            interrupted: &interrupted,
+            on_done: &on_done,
+        };
         let findings = (study.run)(&Scale::Quick, &pool, &advance).unwrap();
         assert_eq!(steps.into_inner(), (study.steps)(&Scale::Quick), "{}", study.slug);
         assert!(findings.verdict.is_none() && findings.claims.iter().all(|claim| claim.verdict.is_none()));

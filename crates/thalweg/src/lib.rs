@@ -31,3 +31,6 @@ pub mod robustness;
 
 pub use config::ConfigError;
 pub use reduction::Reduction;
+
+/// The version of burn that this crate is built on.
+pub const BURN_VERSION: &str = "0.22.1";

@@ -58,8 +58,11 @@ fn about(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
             protocol.model, protocol.optimizer, protocol.batch_size
         ),
         format!(
-            "{} tuning trials each, then {} seeds of {} epochs; ± and [ ] are 95% intervals",
-            protocol.tuning_trials, protocol.seeds, protocol.epochs
+            "{} tuning trials each, then {} {} of {} epochs; ± and [ ] are 95% intervals",
+            protocol.tuning_trials,
+            protocol.seeds,
+            if protocol.seeds == 1 { "seed" } else { "seeds" },
+            protocol.epochs
         ),
     ];
     if let Some(ratio) = data.imbalance {
@@ -129,7 +132,7 @@ fn compared(difference: &Difference, metric: &Metric) -> String {
         p => format!("{p:.3}"),
     };
     let finding = match difference.finding {
-        _ if difference.p_holm.is_nan() => styled(FAINT, "one seed"),
+        _ if difference.p_holm.is_nan() => styled(FAINT, "too few"),
         Finding::Better => styled(BETTER, "better"),
         Finding::Worse => styled(WORSE, "worse"),
         Finding::NoDifferenceSeen => styled(FAINT, "none seen"),
@@ -192,10 +195,20 @@ fn all_metrics(out: &mut dyn Write, condition: &Condition) -> io::Result<()> {
         .max()
         .unwrap_or(0);
     let cost = format!(
-        "An epoch took {least:.2} to {most:.2} s; a trial held at most {:.0} MiB beside the data.",
+        "An epoch took {} to {}; a trial held at most {:.1} MiB beside the data.",
+        duration(least),
+        duration(most),
         bytes as f64 / f64::from(1 << 20)
     );
     writeln!(out, "{}", styled(FAINT, &cost))
+}
+
+fn duration(seconds: f64) -> String {
+    if seconds < 1.0 {
+        format!("{:.0} ms", 1e3 * seconds)
+    } else {
+        format!("{seconds:.1} s")
+    }
 }
 
 /// At most five columns.

@@ -7,7 +7,7 @@ use thalweg::objective::{ObjectiveEntry, Scale, ScoreLoss, Settings, margin_curv
 use unicode_width::UnicodeWidthStr;
 
 use super::plot;
-use crate::layout::{self, FAINT, NAME, TITLE, padded, short, styled, wrapped};
+use crate::layout::{self, NAME, TITLE, padded, short, styled, wrapped};
 
 /// Classes of the curve.
 const CLASSES: usize = 10;
@@ -97,8 +97,8 @@ pub fn page(
         ("Shapes", entry.shapes),
         ("Good for", &entry.good_for.join(", ")),
         ("Costs", entry.cost),
-        ("Use it", entry.when),
-        ("Do not", entry.when_not),
+        ("Use when", entry.when),
+        ("Not when", entry.when_not),
         ("Source", entry.source),
     ] {
         labelled(out, label, text)?;
@@ -110,8 +110,8 @@ pub fn page(
         writeln!(out)?;
         layout::heading(
             out,
-            "Loss and slope against the margin m of the true class",
-            &format!("{CLASSES} classes, scores (m, 0, …, 0)"),
+            "Loss and slope",
+            &format!("against the margin m: {CLASSES} classes, scores (m, 0, …, 0)"),
         )?;
         plot::draw(out, curve)?;
     }
@@ -133,25 +133,29 @@ fn parameters(out: &mut dyn Write, entry: &ObjectiveEntry, settings: &Settings) 
         return labelled(out, "Tuned", "nothing: it has no parameters");
     }
     writeln!(out, "{}", styled(TITLE, "Parameters"))?;
-    let names = entry
+    let rows: Vec<_> = entry
         .parameters
         .iter()
-        .map(|parameter| parameter.name.width())
-        .max()
-        .unwrap_or(0);
-    for parameter in &entry.parameters {
-        let mut value = format!("{}", short(parameter.default));
-        if let Some(&set) = settings.get(parameter.name) {
-            value = format!("{} (default {value})", short(set));
-        }
-        let (low, high) = parameter.range;
-        let steps = match parameter.scale {
-            Scale::Linear => "",
-            Scale::Logarithmic => ", logarithmic",
-        };
-        let range = format!("tuned over {} to {}{steps}", short(low), short(high));
-        let head = format!("  {}  {value}  ", styled(NAME, &padded(parameter.name, names)));
-        writeln!(out, "{head}{}  {}", parameter.meaning, styled(FAINT, &range))?;
+        .map(|parameter| {
+            let default = short(parameter.default);
+            let value = match settings.get(parameter.name) {
+                Some(&set) => format!("{} (default {default})", short(set)),
+                None => default,
+            };
+            let (low, high) = parameter.range;
+            let steps = match parameter.scale {
+                Scale::Linear => "",
+                Scale::Logarithmic => " in equal factors",
+            };
+            let tuned = format!("tuned over {} to {}{steps}", short(low), short(high));
+            (parameter.name, value, format!("{}; {tuned}", parameter.meaning))
+        })
+        .collect();
+    let names = rows.iter().map(|(name, ..)| name.width()).max().unwrap_or(0);
+    let values = rows.iter().map(|(_, value, _)| value.width()).max().unwrap_or(0);
+    let room = layout::width() - names - values - 6;
+    for (name, value, text) in &rows {
+        layout::row(out, (name, names), &[(value, values), (text, room)])?;
     }
     writeln!(out)
 }

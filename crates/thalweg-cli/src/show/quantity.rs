@@ -76,7 +76,7 @@ pub fn page(out: &mut dyn Write, quantity: &Quantity) -> io::Result<()> {
     section(out, "Inputs", &inputs)?;
     writeln!(out, "\n{}", styled(TITLE, "Try it"))?;
     writeln!(out, "  thalweg eval - <<'END'")?;
-    case(out, &document(quantity))?;
+    case(out, quantity)?;
     writeln!(out, "  END")
 }
 
@@ -92,14 +92,20 @@ fn section(out: &mut dyn Write, title: &str, rows: &[(&str, String)]) -> io::Res
     Ok(())
 }
 
-/// The document, an input a line.
-fn case(out: &mut dyn Write, document: &Value) -> io::Result<()> {
-    let case = &document["cases"][0];
+/// A document of the example, an input a line.
+fn case(out: &mut dyn Write, quantity: &Quantity) -> io::Result<()> {
+    let example = quantity.example();
     writeln!(
         out,
-        "  {{\"cases\": [{{\"id\": {}, \"quantity\": {},",
-        case["id"], case["quantity"]
+        "  {{\"cases\": [{{\"id\": \"example\", \"quantity\": \"{}\",",
+        quantity.name()
     )?;
-    writeln!(out, "    \"params\": {},", case["params"])?;
-    writeln!(out, "    \"inputs\": {}}}]}}", case["inputs"])
+    let params = example.params.iter().map(entry).collect::<io::Result<Vec<_>>>()?;
+    writeln!(out, "   \"params\": {{{}}},", params.join(", "))?;
+    let inputs = example.inputs.iter().map(entry).collect::<io::Result<Vec<_>>>()?;
+    writeln!(out, "   \"inputs\": {{\n     {}}}}}]}}", inputs.join(",\n     "))
+}
+
+fn entry((name, value): &(&str, thalweg::quantity::Value)) -> io::Result<String> {
+    Ok(format!("\"{name}\": {}", serde_json::to_string(value)?))
 }

@@ -141,10 +141,10 @@ fn with_unit(metric: &Metric, value: f64) -> String {
 fn interval(metric: &Metric, difference: &Difference) -> String {
     let format = metric.format;
     let unit = format!(" {}", format.difference_unit());
-    let p = if difference.p_holm < 0.001 {
-        "p < 0.001".to_owned()
-    } else {
-        format!("p = {:.3}", difference.p_holm)
+    let p = match difference.p_holm {
+        p if p.is_nan() => return format!("{}{}", format.difference(difference.mean), unit.trim_end()),
+        p if p < 0.001 => "p < 0.001".to_owned(),
+        p => format!("p = {p:.3}"),
     };
     let ends = if difference.low.is_finite() {
         format!(

@@ -29,31 +29,49 @@ fn run(scale: &Scale, pool: &Pool, advance: &(dyn Fn(usize) + Sync)) -> Result<F
     let (sweep_tables, sweep_claims) = sweep::run(scale, pool, &dataset)?;
     let (robust_tables, robust_claims) = robustness::run(scale, pool, &dataset)?;
     let tables = [vec![bounds_table], sweep_tables, robust_tables].concat();
-    Ok(Findings::new(scale, tables, [bounds_claims, sweep_claims, robust_claims].concat()))
+    Ok(Findings::new(
+        scale,
+        tables,
+        [bounds_claims, sweep_claims, robust_claims].concat(),
+    ))
 }
 
 /// A trial of the study: digits split 70/30 by the seed itself, a 64-64-10 network, Adam at 2e-3.
-fn trial(scale: &Scale, fingerprint: &str, noise: f64, objective: (&str, &[(&str, f64)]), seed: u64) -> TrialSpec {
+fn trial(
+    scale: &Scale,
+    fingerprint: &str,
+    noise: f64,
+    objective: (&str, &[(&str, f64)]),
+    seed: u64,
+) -> TrialSpec {
     let data = DataSpec {
         fingerprint: fingerprint.to_owned(),
         test_fraction: 0.3,
         test_seed: seed,
         validation_fraction: 0.0,
-        noise: (noise > 0.0).then_some(NoiseSpec { rate: noise, kind: NoiseKind::Uniform }),
+        noise: (noise > 0.0).then_some(NoiseSpec {
+            rate: noise,
+            kind: NoiseKind::Uniform,
+        }),
         imbalance: None,
     };
     let (name, settings) = objective;
-    let settings = settings.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
+    let settings = settings
+        .iter()
+        .map(|&(name, value)| (name.to_owned(), value))
+        .collect();
     let mut spec = TrialSpec::new(data, ModelSpec::Mlp { hidden: vec![64] }, name, settings, seed);
     spec.epochs = scale.pick(30, 2);
     spec
 }
 
-/// A paired difference in percentage points.
+/// A paired difference in percentage points, to two decimals: intervals end close to 0 here.
 fn points(difference: &Paired) -> String {
     let [mean, low, high] = [difference.mean, difference.low, difference.high].map(|share| 100.0 * share);
-    if low.is_nan() {
-        return format!("{mean:+.2} pp");
-    }
-    format!("{mean:+.2} pp [{low:+.2}, {high:+.2}]")
+    let text = if low.is_nan() {
+        format!("{mean:+.2} pp")
+    } else {
+        format!("{mean:+.2} pp [{low:+.2}, {high:+.2}]")
+    };
+    text.replace('-', "−")
 }

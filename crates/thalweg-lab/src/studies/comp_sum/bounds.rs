@@ -42,7 +42,9 @@ pub(super) fn run(scale: &Scale, advance: &(dyn Fn(usize) + Sync)) -> (Table, Ve
     }
     let table = Table {
         title: format!("A. H-consistency bound: 0-1 gap over bound, {draws} random h each"),
-        columns: ["τ", "classes", "largest ratio", "tight instance: |ratio − 1|"].map(str::to_owned).to_vec(),
+        columns: ["τ", "classes", "largest ratio", "tight instance: |ratio − 1|"]
+            .map(str::to_owned)
+            .to_vec(),
         rows,
     };
     let holds = |yes: bool| Some(if yes { Verdict::Holds } else { Verdict::DoesNotHold });
@@ -85,11 +87,14 @@ fn largest_ratio(tau: f64, classes: usize, draws: usize) -> f64 {
         let (mut zero_one, mut surrogate) = (0.0, 0.0);
         for weight in marginal {
             let probs = simplex(&mut stream, classes);
-            let scores: Vec<f64> = (0..classes).map(|_| spread * (2.0 * stream.uniform() - 1.0)).collect();
+            let scores: Vec<f64> = (0..classes)
+                .map(|_| spread * (2.0 * stream.uniform() - 1.0))
+                .collect();
             let predicted = (1..classes).fold(0, |best, k| if scores[k] > scores[best] { k } else { best });
             let likeliest = probs.iter().copied().fold(0.0, f64::max);
             zero_one += weight * (likeliest - probs[predicted]);
-            surrogate += weight * (conditional_error(&probs, &scores, tau) - best_conditional_error(&probs, tau));
+            surrogate +=
+                weight * (conditional_error(&probs, &scores, tau) - best_conditional_error(&probs, tau));
         }
         if zero_one > 0.0 {
             largest = largest.max(zero_one / h_consistency_bound(surrogate.max(0.0), tau, classes));
@@ -119,5 +124,7 @@ fn tight_ratio(tau: f64, classes: usize) -> Option<f64> {
         let gap = conditional_error(&probs, &scores, tau) - best_conditional_error(&probs, tau);
         beta / h_consistency_bound(gap, tau, classes)
     });
-    ratios.into_iter().max_by(|a, b| (a - 1.0).abs().total_cmp(&(b - 1.0).abs()))
+    ratios
+        .into_iter()
+        .max_by(|a, b| (a - 1.0).abs().total_cmp(&(b - 1.0).abs()))
 }

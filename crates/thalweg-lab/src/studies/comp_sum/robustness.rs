@@ -24,14 +24,46 @@ struct Method {
 }
 
 const METHODS: [Method; 8] = [
-    Method { label: "cross-entropy", objective: "cross_entropy", settings: &[] },
-    Method { label: "PGD adversarial training", objective: "adversarial_training", settings: &[("epsilon", EPSILON)] },
-    Method { label: "TRADES β = 1", objective: "trades", settings: &[("epsilon", EPSILON), ("beta", 1.0)] },
-    Method { label: "TRADES β = 3", objective: "trades", settings: &[("epsilon", EPSILON), ("beta", 3.0)] },
-    Method { label: "TRADES β = 6", objective: "trades", settings: &[("epsilon", EPSILON), ("beta", 6.0)] },
-    Method { label: "ADV-COMP-SUM ν = 0.1", objective: "adv_comp_sum", settings: &[("epsilon", EPSILON), ("nu", 0.1)] },
-    Method { label: "ADV-COMP-SUM ν = 0.25", objective: "adv_comp_sum", settings: &[("epsilon", EPSILON), ("nu", 0.25)] },
-    Method { label: "ADV-COMP-SUM ν = 0.5", objective: "adv_comp_sum", settings: &[("epsilon", EPSILON), ("nu", 0.5)] },
+    Method {
+        label: "cross-entropy",
+        objective: "cross_entropy",
+        settings: &[],
+    },
+    Method {
+        label: "PGD adversarial training",
+        objective: "adversarial_training",
+        settings: &[("epsilon", EPSILON)],
+    },
+    Method {
+        label: "TRADES β = 1",
+        objective: "trades",
+        settings: &[("epsilon", EPSILON), ("beta", 1.0)],
+    },
+    Method {
+        label: "TRADES β = 3",
+        objective: "trades",
+        settings: &[("epsilon", EPSILON), ("beta", 3.0)],
+    },
+    Method {
+        label: "TRADES β = 6",
+        objective: "trades",
+        settings: &[("epsilon", EPSILON), ("beta", 6.0)],
+    },
+    Method {
+        label: "ADV-COMP-SUM ν = 0.1",
+        objective: "adv_comp_sum",
+        settings: &[("epsilon", EPSILON), ("nu", 0.1)],
+    },
+    Method {
+        label: "ADV-COMP-SUM ν = 0.25",
+        objective: "adv_comp_sum",
+        settings: &[("epsilon", EPSILON), ("nu", 0.25)],
+    },
+    Method {
+        label: "ADV-COMP-SUM ν = 0.5",
+        objective: "adv_comp_sum",
+        settings: &[("epsilon", EPSILON), ("nu", 0.5)],
+    },
 ];
 const BASELINE: usize = 0;
 const TRADES: [usize; 3] = [2, 3, 4];
@@ -93,7 +125,10 @@ fn on_frontier(mut points: Vec<(f64, f64)>, robust: f64) -> f64 {
 }
 
 fn frontier(clean: &[Vec<f64>], robust: &[Vec<f64>], methods: [usize; 3], seed: usize) -> Vec<(f64, f64)> {
-    methods.iter().map(|&method| (robust[method][seed], clean[method][seed])).collect()
+    methods
+        .iter()
+        .map(|&method| (robust[method][seed], clean[method][seed]))
+        .collect()
 }
 
 /// The paper's claim, at the middle of the robust accuracies that both frontiers of a seed cover.
@@ -117,7 +152,11 @@ fn at_matched_robustness(clean: &[Vec<f64>], robust: &[Vec<f64>]) -> Claim {
     Claim {
         text: "at equal robust accuracy, ADV-COMP-SUM has a higher clean accuracy than TRADES".to_owned(),
         criterion: "95% interval of the paired difference above 0".to_owned(),
-        evidence: format!("{} over the {} of {seeds} seeds whose frontiers overlap", points(&difference), ours.len()),
+        evidence: format!(
+            "{} over the {} of {seeds} seeds whose frontiers overlap",
+            points(&difference),
+            ours.len()
+        ),
         verdict: Some(Verdict::above_zero(&difference)),
         weight: Weight::Decisive,
     }
@@ -142,11 +181,17 @@ fn dial(clean: &[Vec<f64>], robust: &[Vec<f64>]) -> Claim {
     let [low, middle, high] = ADV_COMP_SUM;
     let steps: Vec<Paired> = [(low, middle), (middle, high)]
         .iter()
-        .flat_map(|&(less, more)| [paired(&clean[less], &clean[more]), paired(&robust[more], &robust[less])])
+        .flat_map(|&(less, more)| {
+            [
+                paired(&clean[less], &clean[more]),
+                paired(&robust[more], &robust[less]),
+            ]
+        })
         .collect();
     Claim {
         text: "ν trades clean for robust accuracy, step by step".to_owned(),
-        criterion: "each step's loss of clean and gain of robust accuracy above 0 by its 95% interval".to_owned(),
+        criterion: "each step's loss of clean and gain of robust accuracy above 0 by its 95% interval"
+            .to_owned(),
         evidence: format!(
             "0.1 to 0.25: clean {} lost, robust {} gained; 0.25 to 0.5: clean {} lost, robust {} gained",
             points(&steps[0]),
@@ -162,7 +207,11 @@ fn dial(clean: &[Vec<f64>], robust: &[Vec<f64>]) -> Claim {
 fn table(clean: &[Vec<f64>], robust: &[Vec<f64>]) -> Table {
     let cell = |values: &[f64]| {
         let summary = summary(values);
-        format!("{:.1} ± {:.1}", 100.0 * summary.mean, 100.0 * 0.5 * (summary.high - summary.low))
+        format!(
+            "{:.1} ± {:.1}",
+            100.0 * summary.mean,
+            100.0 * 0.5 * (summary.high - summary.low)
+        )
     };
     let rows = METHODS.iter().zip(clean.iter().zip(robust));
     Table {
@@ -198,11 +247,21 @@ mod tests {
                 clean[adv][seed] = clean[trades][seed] + 0.01 + 0.001 * seed as f64;
             }
         }
-        assert_eq!(at_matched_robustness(&clean, &robust).verdict, Some(Verdict::Holds));
-        assert_eq!(dial(&clean, &robust).verdict, Some(Verdict::Inconclusive), "no spread, no interval");
+        assert_eq!(
+            at_matched_robustness(&clean, &robust).verdict,
+            Some(Verdict::Holds)
+        );
+        assert_eq!(
+            dial(&clean, &robust).verdict,
+            Some(Verdict::Inconclusive),
+            "no spread, no interval"
+        );
         std::mem::swap(&mut clean[TRADES[0]], &mut clean[ADV_COMP_SUM[0]]);
         std::mem::swap(&mut clean[TRADES[1]], &mut clean[ADV_COMP_SUM[1]]);
         std::mem::swap(&mut clean[TRADES[2]], &mut clean[ADV_COMP_SUM[2]]);
-        assert_eq!(at_matched_robustness(&clean, &robust).verdict, Some(Verdict::DoesNotHold));
+        assert_eq!(
+            at_matched_robustness(&clean, &robust).verdict,
+            Some(Verdict::DoesNotHold)
+        );
     }
 }
