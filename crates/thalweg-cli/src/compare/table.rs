@@ -148,7 +148,7 @@ fn short_name(metric: &Metric) -> &'static str {
         "top_3_accuracy" => "top3",
         "macro_f1" => "F1",
         "auroc" => "AUROC",
-        "robust_accuracy" => "robust",
+        "robust_accuracy" => "rob.",
         "nll" => "NLL",
         "brier" => "Brier",
         "ece_equal_width" => "ECEw",
