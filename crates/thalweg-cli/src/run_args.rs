@@ -10,6 +10,7 @@ use miette::Report;
 use thalweg_lab::LabError;
 use thalweg_lab::pool::{Ledger, Pool, Reuse};
 use thalweg_lab::store::{RunStatus, Store};
+use thalweg_lab::study::Advance;
 use thalweg_lab::trial::{Outcome, TrialSpec};
 
 use crate::failure::{Interrupted, LabFailure, UserError};
@@ -39,7 +40,7 @@ impl RunArgs {
         &self,
         steps: usize,
         interrupted: &AtomicBool,
-        work: impl FnOnce(&Pool, &(dyn Fn(usize) + Sync)) -> Result<T, LabError>,
+        work: impl FnOnce(&Pool, &Advance) -> Result<T, LabError>,
     ) -> miette::Result<(T, Store)> {
         let ledger = self.ledger(&command_line())?;
         let bar = bar(steps);
