@@ -15,7 +15,7 @@ use thalweg_kernels::random::Stream;
 use crate::classification::CompSumLossConfig;
 use crate::config::require;
 use crate::objective::Model;
-use crate::quantity::{Outputs, Quantity};
+use crate::quantity::{Outputs, Quantity, QuantityError};
 use crate::{ConfigError, Reduction};
 
 /// The norm that bounds a perturbation.
@@ -206,6 +206,9 @@ impl TanhMlp {
     }
 }
 
+/// A case asks for no more steps: a damaged document must not ask for work without end.
+const MOST_STEPS: usize = 100_000;
+
 #[derive(Clone, Copy)]
 enum Gain {
     CrossEntropy,
@@ -242,9 +245,17 @@ pub(super) fn quantities() -> Vec<Quantity> {
                 ("delta_shift", Gain::Shift),
             ];
             let gain = case.choice("objective", &gains)?;
+            let steps = case.count("steps", 0)?;
+            if steps > MOST_STEPS {
+                return Err(QuantityError::Parameter {
+                    name: "steps".to_owned(),
+                    found: steps.to_string(),
+                    accepted: format!("at most {MOST_STEPS}"),
+                });
+            }
             let attack = PgdConfig::new(case.param("epsilon")?)
                 .with_step_size(Some(case.param("step_size")?))
-                .with_steps(case.count("steps", 0)?)
+                .with_steps(steps)
                 .with_norm(norm)
                 .init()?;
             let model = TanhMlp {
