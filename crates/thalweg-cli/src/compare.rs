@@ -14,13 +14,12 @@ use thalweg_data::Dataset;
 use thalweg_lab::comparison::Plan;
 use thalweg_lab::model::ModelSpec;
 use thalweg_lab::output;
-use thalweg_lab::pool::Pool;
 use thalweg_lab::trial::{AttackSet, AttackSpec, ImbalanceKind, NoiseKind};
 
 use crate::failure::UserError;
 use crate::layout;
 use crate::read_args::{ReadArgs, refusal};
-use crate::run_args::{RunArgs, bar, command_line, failed, interruption, settle};
+use crate::run_args::{RunArgs, command_line, failed, interruption};
 
 /// Compare training objectives on data
 ///
@@ -161,21 +160,9 @@ pub fn run(args: Args) -> miette::Result<()> {
     let plan = plan(&args, &dataset)?;
     let checked = plan.check(&dataset).map_err(failed)?;
     let interrupted = interruption()?;
-    let ledger = args.run.ledger(&plan.command)?;
-    let bar = bar(checked.trials());
-    let on_done = |spec: &thalweg_lab::trial::TrialSpec, _: &_| {
-        bar.set_message(spec.objective.clone());
-        bar.inc(1);
-    };
-    let pool = Pool {
-        jobs: args.run.jobs(),
-        ledger: Some(&ledger),
-        interrupted: &interrupted,
-        on_done: &on_done,
-    };
-    let result = checked.run(&pool);
-    bar.finish_and_clear();
-    let comparison = settle(&ledger, result)?;
+    let (comparison, _) = args
+        .run
+        .watch(checked.trials(), &interrupted, |pool, _| checked.run(pool))?;
     let written = output::write(&comparison, &args.run.out).map_err(failed)?;
     if args.json {
         let value = serde_json::to_value(&comparison).map_err(|error| UserError::new(error.to_string()))?;

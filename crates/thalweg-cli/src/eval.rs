@@ -11,15 +11,22 @@ use crate::layout;
 
 /// Compute named quantities of given arrays
 ///
-/// Reads {"cases": [{"id", "quantity", "params": {..}, "inputs": {..}}]} and prints
-/// {"cases": [{"id", "outputs": {..}} or {"id", "error": ".."}]}, in the same order, in double precision. An array is
-/// {"shape": [..], "data": [flat, row-major]}; NaN and the infinities are "nan", "inf" and "-inf". A case in error spoils no
-/// other, and the exit code is 0 as long as there is a document to answer.
+/// Every case is answered, in order and in double precision; one in error spoils no other. The exit code is 0 as long as
+/// there is a document to answer.
 #[derive(clap::Args)]
+#[command(after_long_help = PROTOCOL)]
 pub struct Args {
     /// File with the cases; `-` reads the standard input
     file: PathBuf,
 }
+
+const PROTOCOL: &str = r#"Reads
+  {"cases": [{"id": .., "quantity": .., "params": {..}, "inputs": {..}}, ..]}
+and prints
+  {"cases": [{"id": .., "outputs": {..}} or {"id": .., "error": ".."}, ..]}
+
+An array is {"shape": [..], "data": [flat, row-major]}; NaN and the infinities
+are "nan", "inf" and "-inf". `thalweg show QUANTITY` prints a case to start from."#;
 
 /// # Errors
 /// When the file cannot be read or is no document of cases.

@@ -58,17 +58,15 @@ pub struct LabFailure(pub thalweg_lab::LabError);
 
 /// Ctrl-C.
 #[derive(Debug, thiserror::Error, Diagnostic)]
-#[error("stopped after {done} of {total} trials; the finished ones are kept")]
+#[error("stopped; every finished trial is kept")]
 pub struct Interrupted {
-    done: usize,
-    total: usize,
     #[help]
     help: String,
 }
 
 impl Interrupted {
     /// A run stopped on its way, and how to go on.
-    pub fn new(done: usize, total: usize, command: &str) -> Self {
+    pub fn new(command: &str) -> Self {
         let command = if command == "thalweg" {
             "thalweg compare"
         } else {
@@ -80,8 +78,6 @@ impl Interrupted {
             " --resume"
         };
         Self {
-            done,
-            total,
             help: format!("go on with: {command}{resume}"),
         }
     }

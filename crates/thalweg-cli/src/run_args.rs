@@ -8,8 +8,10 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::Report;
 use thalweg_lab::LabError;
-use thalweg_lab::pool::{Ledger, Reuse};
+use thalweg_lab::pool::{Ledger, Pool, Reuse};
 use thalweg_lab::store::{RunStatus, Store};
+use thalweg_lab::study::Advance;
+use thalweg_lab::trial::{Outcome, TrialSpec};
 
 use crate::failure::{Interrupted, LabFailure, UserError};
 use crate::read_args;
@@ -29,17 +31,51 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
+    /// Runs trials under a bar of `steps`, and notes in the run store how that ended. `work` is given the pool, and what
+    /// moves the bar on for steps that are no trials.
+    ///
+    /// # Errors
+    /// When the store cannot be opened or written, or what `work` fails with.
+    pub fn watch<T>(
+        &self,
+        steps: usize,
+        interrupted: &AtomicBool,
+        work: impl FnOnce(&Pool, &Advance) -> Result<T, LabError>,
+    ) -> miette::Result<(T, Store)> {
+        let ledger = self.ledger(&command_line())?;
+        let bar = bar(steps);
+        let on_done = |spec: &TrialSpec, _: &Outcome| {
+            bar.set_message(spec.objective.clone());
+            bar.inc(1);
+        };
+        let pool = Pool {
+            jobs: self.jobs(),
+            ledger: Some(&ledger),
+            interrupted,
+            on_done: &on_done,
+        };
+        let result = work(&pool, &|by| bar.inc(by as u64));
+        bar.finish_and_clear();
+        let status = match &result {
+            Ok(_) => RunStatus::Finished,
+            Err(LabError::Interrupted) => RunStatus::Interrupted,
+            Err(_) => RunStatus::Failed,
+        };
+        ledger
+            .store
+            .finish_run(ledger.run, status)
+            .map_err(|error| failed(error.into()))?;
+        Ok((result.map_err(failed)?, ledger.store))
+    }
+
     /// Trials at once.
-    pub fn jobs(&self) -> usize {
+    fn jobs(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         self.jobs.unwrap_or_else(cores).max(1)
     }
 
     /// Opens the run store and begins a run in it.
-    ///
-    /// # Errors
-    /// When the folder cannot be made or the store not opened.
-    pub fn ledger(&self, command: &str) -> miette::Result<Ledger> {
+    fn ledger(&self, command: &str) -> miette::Result<Ledger> {
         std::fs::create_dir_all(&self.out).map_err(|error| {
             UserError::new(format!("cannot make the folder {}: {error}", self.out.display()))
         })?;
@@ -50,23 +86,6 @@ impl RunArgs {
     }
 }
 
-/// Notes in the store how a run ended, and turns a failure into what the user is told.
-///
-/// # Errors
-/// The failure, or that of noting it.
-pub fn settle<T>(ledger: &Ledger, result: Result<T, LabError>) -> miette::Result<T> {
-    let status = match &result {
-        Ok(_) => RunStatus::Finished,
-        Err(LabError::Interrupted { .. }) => RunStatus::Interrupted,
-        Err(_) => RunStatus::Failed,
-    };
-    ledger
-        .store
-        .finish_run(ledger.run, status)
-        .map_err(|error| failed(error.into()))?;
-    result.map_err(failed)
-}
-
 /// What the user is told of a failure in the lab.
 pub fn failed(error: LabError) -> Report {
     match &error {
@@ -75,7 +94,7 @@ pub fn failed(error: LabError) -> Report {
             .help("`thalweg list` describes them".to_owned())
             .into(),
         LabError::Build(_) | LabError::Config(_) | LabError::Plan(_) => UserError::new(error).into(),
-        LabError::Interrupted { done, total } => Interrupted::new(*done, *total, &command_line()).into(),
+        LabError::Interrupted => Interrupted::new(&command_line()).into(),
         _ => LabFailure(error).into(),
     }
 }
@@ -113,7 +132,7 @@ pub fn interruption() -> miette::Result<Arc<AtomicBool>> {
 }
 
 /// A bar on the standard error, where that is a terminal.
-pub fn bar(steps: usize) -> ProgressBar {
+fn bar(steps: usize) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:32.cyan/dim} {pos}/{len}  {elapsed}  {eta} left  {wide_msg}");
     let bar = ProgressBar::new(steps as u64).with_style(style.expect("the template is valid"));

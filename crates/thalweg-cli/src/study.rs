@@ -4,7 +4,6 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use serde_json::json;
-use thalweg_lab::pool::Pool;
 use thalweg_lab::store::Store;
 use thalweg_lab::studies;
 use thalweg_lab::study::{Claim, Findings, Scale, Study, Table, Verdict, Weight};
@@ -12,7 +11,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::failure::UserError;
 use crate::layout::{self, FAINT, NAME, TITLE, heading, padded, styled, width, wrapped};
-use crate::run_args::{RunArgs, bar, command_line, failed, interruption, settle};
+use crate::run_args::{RunArgs, failed, interruption};
 
 /// Run the study of a paper and print its verdict
 #[derive(clap::Args)]
@@ -101,26 +100,13 @@ fn one(
     args: &Args,
     interrupted: &std::sync::atomic::AtomicBool,
 ) -> miette::Result<Findings> {
-    let ledger = args.run.ledger(&command_line())?;
-    let bar = bar((study.steps)(scale));
-    let advance = |by: usize| bar.inc(by as u64);
-    let on_done = |spec: &thalweg_lab::trial::TrialSpec, _: &_| {
-        bar.set_message(spec.objective.clone());
-        bar.inc(1);
-    };
-    let pool = Pool {
-        jobs: args.run.jobs(),
-        ledger: Some(&ledger),
-        interrupted,
-        on_done: &on_done,
-    };
-    let result = (study.run)(scale, &pool, &advance);
-    bar.finish_and_clear();
-    let findings = settle(&ledger, result)?;
+    let steps = (study.steps)(scale);
+    let (findings, store) = args.run.watch(steps, interrupted, |pool, advance| {
+        (study.run)(scale, pool, advance)
+    })?;
     if let Some(verdict) = findings.verdict {
         let details = document(study, scale, &findings);
-        ledger
-            .store
+        store
             .record_verdict(study.slug, verdict.words(), &details)
             .map_err(|error| failed(error.into()))?;
     }

@@ -168,16 +168,20 @@ fn survives(bytes: &[u8]) {
     }
 }
 
-/// A document with a case of every quantity, to be damaged.
+/// A document with a case of every quantity, to be damaged. Left out is what asks for work by its size: a thousand million
+/// steps are a long computation, not a fault.
 fn document() -> Vec<u8> {
+    fn object(values: Vec<(&str, thalweg::quantity::Value)>) -> Value {
+        let kept = values.into_iter().filter(|(name, _)| *name != "steps");
+        kept.map(|(name, value)| (name.to_owned(), json!(value)))
+            .collect()
+    }
     let cases: Vec<_> = thalweg::catalogue::quantities()
         .iter()
         .map(|quantity| {
             let example = quantity.example();
-            let object = |values: Vec<(&str, _)>| -> serde_json::Map<_, _> {
-                values.into_iter().map(|(name, value): (&str, thalweg::quantity::Value)| (name.to_owned(), json!(value))).collect()
-            };
-            json!({"id": 1, "quantity": quantity.name(), "params": object(example.params), "inputs": object(example.inputs)})
+            let (params, inputs) = (object(example.params), object(example.inputs));
+            json!({"id": 1, "quantity": quantity.name(), "params": params, "inputs": inputs})
         })
         .collect();
     json!({"cases": cases}).to_string().into_bytes()
@@ -251,8 +255,7 @@ proptest! {
     ) {
         let mut document: Value = serde_json::from_slice(&document()).unwrap();
         let count = document["cases"].as_array().unwrap().len();
-        let case = document["cases"][quantity.index(count)].take();
-        let mut case = case;
+        let mut case = document["cases"][quantity.index(count)].take();
         let names: Vec<(&str, String)> = ["params", "inputs"]
             .into_iter()
             .flat_map(|part| case[part].as_object().unwrap().keys().map(move |name| (part, name.clone())).collect::<Vec<_>>())

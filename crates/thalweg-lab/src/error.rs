@@ -45,13 +45,8 @@ pub enum LabError {
     #[error("{0}")]
     Plan(String),
     /// Stopped from outside; finished trials are kept.
-    #[error("interrupted after {done} of {total} trials; the finished ones are kept")]
-    Interrupted {
-        /// Trials finished.
-        done: usize,
-        /// Trials there were to run.
-        total: usize,
-    },
+    #[error("interrupted; finished trials are kept")]
+    Interrupted,
     /// A trial panicked.
     #[error("a trial of {objective} failed: {message}")]
     Panicked {

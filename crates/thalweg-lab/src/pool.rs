@@ -83,11 +83,10 @@ impl Pool<'_> {
             .into_iter()
             .map(|outcome| outcome.into_inner().expect("no panic holds it"))
             .collect();
-        let (done, total) = (finished.iter().flatten().count(), specs.len());
         finished
             .into_iter()
             .collect::<Option<_>>()
-            .ok_or(LabError::Interrupted { done, total })
+            .ok_or(LabError::Interrupted)
     }
 
     fn one(&self, dataset: &Arc<Dataset>, spec: &TrialSpec) -> Result<Option<Outcome>, LabError> {

@@ -19,8 +19,11 @@ pub struct Study {
     /// Units of progress of a run, for a bar.
     pub steps: fn(&Scale) -> usize,
     /// Runs it.
-    pub run: fn(&Scale, &Pool, &(dyn Fn(usize) + Sync)) -> Result<Findings, LabError>,
+    pub run: fn(&Scale, &Pool, &Advance) -> Result<Findings, LabError>,
 }
+
+/// Moves the bar on, for steps that are no trials.
+pub type Advance<'a> = dyn Fn(usize) + Sync + 'a;
 
 /// How large a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -122,7 +122,7 @@ fn an_interrupted_comparison_resumes_where_it_was() {
         on_done: &stop_at_seven,
     };
     let checked = plan.check(&dataset).unwrap();
-    assert!(matches!(checked.run(&pool), Err(LabError::Interrupted { .. })));
+    assert!(matches!(checked.run(&pool), Err(LabError::Interrupted)));
     assert_eq!(first.store.runs().unwrap()[0].trials, 7);
 
     interrupted.store(false, Ordering::SeqCst);

@@ -15,6 +15,10 @@ const WORSE: Style = AnsiColor::Red.on_default();
 
 /// Columns for an objective's name.
 const NAMES: usize = 26;
+/// Columns for a mean and its interval.
+const VALUES: usize = 13;
+/// Columns for a difference and its interval; the rest of 80 is for what it says.
+const DIFFERENCES: usize = 23;
 
 /// # Errors
 /// When writing fails.
@@ -28,7 +32,7 @@ pub fn write(out: &mut dyn Write, comparison: &Comparison, written: &Written) ->
             "labels as they are".to_owned()
         };
         writeln!(out)?;
-        heading(out, &format!("Ranking by {}", metric.title), &noise)?;
+        heading(out, &format!("By {}, best first", metric.title), &noise)?;
         ranking(out, comparison, condition, metric)?;
         writeln!(out)?;
         all_metrics(out, condition)?;
@@ -88,30 +92,27 @@ fn ranking(
     } else {
         format!(" {}", metric.unit)
     };
+    let head = format!("{}{unit}", short_name(metric));
     let title = format!(
-        "   {}{:<15}{:<23}{}",
+        "{}{head:<VALUES$}{:<DIFFERENCES$}after Holm",
         padded("", NAMES),
-        format!("{}{unit}", short_name(metric)),
-        "minus baseline",
-        "p (Holm)"
+        "minus baseline"
     );
     writeln!(out, "{}", styled(FAINT, &title))?;
-    for (rank, entry) in condition.entries.iter().enumerate() {
+    for entry in &condition.entries {
         let name = styled(NAME, &padded(&entry.objective, NAMES));
         let summary = &entry.metrics[metric.name];
-        let value = metric.format.value(summary.mean);
+        let mut value = metric.format.value(summary.mean);
         let half = 0.5 * (summary.high - summary.low);
-        let value = if half.is_finite() {
-            format!("{value} ± {}", metric.format.value(half))
-        } else {
-            value
-        };
+        if half.is_finite() {
+            value += &format!(" ±{}", metric.format.value(half));
+        }
         let rest = match &entry.difference {
             None if entry.objective == comparison.protocol.baseline => styled(FAINT, "baseline"),
             None => String::new(),
             Some(difference) => compared(difference, metric),
         };
-        writeln!(out, "{:>2} {name}{}{rest}", rank + 1, padded(&value, 15))?;
+        writeln!(out, "{name}{}{rest}", padded(&value, VALUES))?;
     }
     Ok(())
 }
@@ -120,24 +121,20 @@ fn compared(difference: &Difference, metric: &Metric) -> String {
     let format = metric.format;
     let mut interval = format.difference(difference.mean);
     if difference.low.is_finite() {
-        interval += &format!(
-            " [{}, {}]",
-            format.difference(difference.low),
-            format.difference(difference.high)
-        );
+        let [low, high] = [difference.low, difference.high].map(|end| format.difference(end));
+        interval += &format!(" [{low}, {high}]");
     }
     let p = match difference.p_holm {
-        p if p.is_nan() => "—".to_owned(),
-        p if p < 0.001 => "<0.001".to_owned(),
-        p => format!("{p:.3}"),
+        p if p < 0.001 => "p <0.001".to_owned(),
+        p => format!("p {p:.3}"),
     };
     let finding = match difference.finding {
-        _ if difference.p_holm.is_nan() => styled(FAINT, "too few"),
-        Finding::Better => styled(BETTER, "better"),
-        Finding::Worse => styled(WORSE, "worse"),
-        Finding::NoDifferenceSeen => styled(FAINT, "none seen"),
+        _ if difference.p_holm.is_nan() => styled(FAINT, "too few seeds"),
+        Finding::Better => styled(BETTER, &format!("better, {p}")),
+        Finding::Worse => styled(WORSE, &format!("worse, {p}")),
+        Finding::NoDifferenceSeen => styled(FAINT, "no difference seen"),
     };
-    format!("{}{}{finding}", padded(&interval, 23), padded(&p, 7))
+    format!("{}{finding}", padded(&interval, DIFFERENCES))
 }
 
 /// What a metric is called where there is little room.
@@ -148,7 +145,7 @@ fn short_name(metric: &Metric) -> &'static str {
         "top_3_accuracy" => "top3",
         "macro_f1" => "F1",
         "auroc" => "AUROC",
-        "robust_accuracy" => "robust",
+        "robust_accuracy" => "rob.",
         "nll" => "NLL",
         "brier" => "Brier",
         "ece_equal_width" => "ECEw",

@@ -105,7 +105,7 @@ pub fn page(
     }
     writeln!(out, "\n{}", styled(TITLE, "Rust"))?;
     writeln!(out, "  use {};", entry.path)?;
-    writeln!(out, "  let objective = {};", entry.rust_with(settings))?;
+    writeln!(out, "  {}", statement(&entry.rust_with(settings)))?;
     if let Some(curve) = curve {
         writeln!(out)?;
         layout::heading(
@@ -158,6 +158,16 @@ fn parameters(out: &mut dyn Write, entry: &ObjectiveEntry, settings: &Settings) 
         layout::row(out, (name, names), &[(value, values), (text, room)])?;
     }
     writeln!(out)
+}
+
+/// The statement that makes the objective, a call a line where one line does not hold it.
+fn statement(expression: &str) -> String {
+    let statement = format!("let objective = {expression};");
+    if statement.width() + 2 <= layout::width() {
+        statement
+    } else {
+        statement.replace(").", ")\n      .")
+    }
 }
 
 /// A formula in lines, broken where its author left a wide gap.

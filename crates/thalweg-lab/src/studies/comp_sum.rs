@@ -10,7 +10,7 @@ use crate::LabError;
 use crate::model::ModelSpec;
 use crate::pool::Pool;
 use crate::statistics::Paired;
-use crate::study::{Findings, Scale, Study};
+use crate::study::{Advance, Findings, Scale, Study};
 use crate::trial::{DataSpec, NoiseKind, NoiseSpec, TrialSpec};
 
 pub(super) const STUDY: Study = Study {
@@ -23,7 +23,7 @@ pub(super) const STUDY: Study = Study {
     run,
 };
 
-fn run(scale: &Scale, pool: &Pool, advance: &(dyn Fn(usize) + Sync)) -> Result<Findings, LabError> {
+fn run(scale: &Scale, pool: &Pool, advance: &Advance) -> Result<Findings, LabError> {
     let dataset = Arc::new(thalweg_data::digits());
     let (bounds_table, bounds_claims) = bounds::run(scale, advance);
     let (sweep_tables, sweep_claims) = sweep::run(scale, pool, &dataset)?;

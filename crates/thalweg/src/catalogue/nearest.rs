@@ -29,10 +29,7 @@ mod tests {
     #[test]
     fn slips_and_parts_are_found() {
         let names = ["cross_entropy", "generalized_cross_entropy", "focal", "trades"];
-        assert_eq!(
-            nearest("cross_entorpy", names),
-            ["cross_entropy", "generalized_cross_entropy"]
-        );
+        assert_eq!(nearest("cross_entorpy", names), ["cross_entropy"]);
         assert_eq!(nearest("Focall", names), ["focal"]);
         assert_eq!(nearest("generalized", names), ["generalized_cross_entropy"]);
         assert!(nearest("zzz", names).is_empty() && nearest("", names).is_empty());

@@ -81,19 +81,7 @@ impl<'a> Document<'a> {
     }
 
     fn evaluate_with<'q>(&self, find: impl Fn(&str) -> Option<&'q Quantity>) -> Vec<Answer<'a>> {
-        self.cases
-            .iter()
-            .map(|case| match fields(case) {
-                Err(problem) => Answer {
-                    id: None,
-                    result: Err(format!("the case {problem}")),
-                },
-                Ok(fields) => Answer {
-                    id: fields.get("id").copied(),
-                    result: compute(&fields, &find),
-                },
-            })
-            .collect()
+        self.cases.iter().map(|case| answer(case, &find)).collect()
     }
 }
 
@@ -122,10 +110,36 @@ pub fn write(answers: &[Answer], mut out: impl Write) -> io::Result<()> {
 
 type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
-fn compute<'q>(fields: &Fields, find: impl Fn(&str) -> Option<&'q Quantity>) -> Result<Outputs, String> {
-    if !fields.contains_key("id") {
-        return Err("the case has no `id`".to_owned());
+fn answer<'a, 'q>(case: &'a RawValue, find: impl Fn(&str) -> Option<&'q Quantity>) -> Answer<'a> {
+    let refused = |problem| Answer {
+        id: None,
+        result: Err(problem),
+    };
+    let fields = match fields(case) {
+        Ok(fields) => fields,
+        Err(problem) => return refused(format!("the case {problem}")),
+    };
+    match id(&fields) {
+        Ok(id) => Answer {
+            id: Some(id),
+            result: compute(&fields, find),
+        },
+        Err(problem) => refused(problem),
     }
+}
+
+/// The id as it is written: it goes back so. Checked, because not all that passes for JSON can be read back.
+fn id<'a>(fields: &Fields<'a>) -> Result<&'a RawValue, String> {
+    let id = *fields.get("id").ok_or("the case has no `id`")?;
+    let is_text = serde_json::from_str::<String>(id.get()).is_ok();
+    if is_text || serde_json::from_str::<f64>(id.get()).is_ok() {
+        Ok(id)
+    } else {
+        Err("`id` must be a text or a number".to_owned())
+    }
+}
+
+fn compute<'q>(fields: &Fields, find: impl Fn(&str) -> Option<&'q Quantity>) -> Result<Outputs, String> {
     let name = fields.get("quantity").ok_or("the case has no `quantity`")?;
     let name: String = serde_json::from_str(name.get())
         .map_err(|_| format!("`quantity` is {}; it must be the name of one", kind(name)))?;
@@ -293,6 +307,10 @@ mod tests {
         assert_eq!(answers[1]["error"], "the case is a number; it must be an object");
         assert!(answers[1]["id"].is_null());
         assert_eq!(answers[2]["error"], "the case has no `id`");
+        for bad in ["1e999", "null", r#""\ud800""#, "{}"] {
+            let answers = self::answers(&format!(r#"{{"cases": [{{"id": {bad}}}]}}"#));
+            assert_eq!(answers[0]["error"], "`id` must be a text or a number", "{bad}");
+        }
     }
 
     #[test]

@@ -19,7 +19,8 @@ impl Quantity {
         let mut extents = BTreeMap::new();
         let inputs = self
             .inputs()
-            .map(|(name, shape)| (name, input(name, shape, &mut extents)))
+            .enumerate()
+            .map(|(position, (name, shape))| (name, input(name, position, shape, &mut extents)))
             .collect();
         let params = self
             .params()
@@ -33,7 +34,7 @@ fn param(name: &str) -> Value {
     Value::Number(if name.starts_with("n_") { 3.0 } else { 0.5 })
 }
 
-fn input<'a>(name: &str, shape: &'a str, extents: &mut BTreeMap<&'a str, usize>) -> Value {
+fn input<'a>(name: &str, position: usize, shape: &'a str, extents: &mut BTreeMap<&'a str, usize>) -> Value {
     if shape == "number" {
         return Value::Number(0.9);
     }
@@ -50,13 +51,15 @@ fn input<'a>(name: &str, shape: &'a str, extents: &mut BTreeMap<&'a str, usize>)
         .collect();
     let elements = shape.iter().product();
     let columns = shape.last().copied().unwrap_or(1);
-    let data = (0..elements).map(|index| element(name, index, columns)).collect();
+    let data = (0..elements)
+        .map(|index| element(name, position, index, columns))
+        .collect();
     Value::Array(Array { shape, data })
 }
 
 /// Names mean the same everywhere: `labels` are classes, each row of `probs` is a distribution. All else is content with
-/// different numbers in `[0, 1)`.
-fn element(name: &str, index: usize, columns: usize) -> f64 {
+/// different numbers in `[0, 1)`, and other ones for the input at another position.
+fn element(name: &str, position: usize, index: usize, columns: usize) -> f64 {
     match name {
         "labels" | "random_classes" => (index % 3) as f64,
         name if name.starts_with("lambda") => 0.5 + 0.25 * (index % 3) as f64,
@@ -69,7 +72,7 @@ fn element(name: &str, index: usize, columns: usize) -> f64 {
             }
         }
         "weights" => 0.5,
-        _ => (index * 7 % 10) as f64 / 10.0,
+        _ => ((index * 7 + position * 3) % 10) as f64 / 10.0,
     }
 }
 

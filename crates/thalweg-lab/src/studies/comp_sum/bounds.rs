@@ -5,7 +5,7 @@
 use thalweg::classification::comp_sum_theory::{best_conditional_error, h_consistency_bound, phi};
 use thalweg_kernels::random::Stream;
 
-use crate::study::{Claim, Scale, Table, Verdict, Weight};
+use crate::study::{Advance, Claim, Scale, Table, Verdict, Weight};
 
 const TAUS: [f64; 5] = [0.0, 0.5, 1.0, 1.5, 2.0];
 const CLASSES: [usize; 3] = [2, 3, 5];
@@ -21,7 +21,7 @@ pub(super) fn steps(_: &Scale) -> usize {
     TAUS.len() * CLASSES.len()
 }
 
-pub(super) fn run(scale: &Scale, advance: &(dyn Fn(usize) + Sync)) -> (Table, Vec<Claim>) {
+pub(super) fn run(scale: &Scale, advance: &Advance) -> (Table, Vec<Claim>) {
     let draws = scale.pick(10_000, 200);
     let mut rows = Vec::new();
     let (mut worst, mut loosest) = (0.0_f64, 0.0_f64);

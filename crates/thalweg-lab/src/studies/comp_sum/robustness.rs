@@ -256,9 +256,9 @@ mod tests {
             Some(Verdict::Inconclusive),
             "no spread, no interval"
         );
-        std::mem::swap(&mut clean[TRADES[0]], &mut clean[ADV_COMP_SUM[0]]);
-        std::mem::swap(&mut clean[TRADES[1]], &mut clean[ADV_COMP_SUM[1]]);
-        std::mem::swap(&mut clean[TRADES[2]], &mut clean[ADV_COMP_SUM[2]]);
+        for (trades, adv) in TRADES.into_iter().zip(ADV_COMP_SUM) {
+            clean.swap(trades, adv);
+        }
         assert_eq!(
             at_matched_robustness(&clean, &robust).verdict,
             Some(Verdict::DoesNotHold)
