@@ -4,6 +4,7 @@
 //! threads.
 //!
 //! - [`rowwise`]: softmax-based losses of `[rows, classes]` scores, value and gradient in one pass;
+//! - [`rows`]: losses that need the whole row, in f64;
 //! - [`real`]: the two float types and their vectorisable exponential;
 //! - [`simd`]: which instruction set a kernel runs on;
 //! - [`random`]: random streams derived by name;
@@ -12,5 +13,6 @@
 pub mod memory;
 pub mod random;
 pub mod real;
+pub mod rows;
 pub mod rowwise;
 pub mod simd;

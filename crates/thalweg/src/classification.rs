@@ -1,15 +1,47 @@
 //! Losses of class scores and labels.
 
+mod active_passive;
+mod aldr;
+mod brier;
 mod comp_sum;
 pub mod comp_sum_theory;
 mod focal;
+mod jensen_shannon;
+mod label_noise;
 mod label_smoothing;
+mod ldr;
+mod ldr_euclidean;
+mod ldr_k;
+mod logit_loss;
+mod logit_normalization;
+mod margins;
+mod multiclass_hinge;
+mod noise_robust;
+mod of_probabilities;
+mod of_target;
+mod robust_log;
 mod rowwise;
+mod symmetric_cross_entropy;
+mod truncated_generalized_cross_entropy;
 
+pub use active_passive::{ActivePassiveLossConfig, Passive};
+pub use aldr::{AldrKl, AldrKlConfig, AldrKlState};
+pub use brier::BrierLossConfig;
 pub(crate) use comp_sum::phi as comp_sum_phi;
 pub use comp_sum::{CompSumLoss, CompSumLossConfig};
 pub use focal::{FocalLoss, FocalLossConfig};
+pub use jensen_shannon::JensenShannonLossConfig;
+pub use label_noise::{Replacement, inject_label_noise};
 pub use label_smoothing::{LabelSmoothingLoss, LabelSmoothingLossConfig};
+pub use ldr::LdrKlLossConfig;
+pub use ldr_euclidean::LdrEuclideanLossConfig;
+pub use ldr_k::LdrKLossConfig;
+pub use logit_loss::LogitLoss;
+pub use logit_normalization::LogitNormalization;
+pub use multiclass_hinge::{MulticlassHingeLossConfig, Violations};
+pub use robust_log::RobustLogLossConfig;
+pub use symmetric_cross_entropy::SymmetricCrossEntropyLossConfig;
+pub use truncated_generalized_cross_entropy::TruncatedGeneralizedCrossEntropyLossConfig;
 
 use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
@@ -19,6 +51,17 @@ pub(crate) fn objectives() -> Vec<ObjectiveEntry> {
         comp_sum::objectives(),
         label_smoothing::objectives(),
         focal::objectives(),
+        ldr::objectives(),
+        ldr_k::objectives(),
+        ldr_euclidean::objectives(),
+        aldr::objectives(),
+        symmetric_cross_entropy::objectives(),
+        truncated_generalized_cross_entropy::objectives(),
+        jensen_shannon::objectives(),
+        active_passive::objectives(),
+        robust_log::objectives(),
+        brier::objectives(),
+        multiclass_hinge::objectives(),
     ]
     .concat()
 }
@@ -29,6 +72,13 @@ pub(crate) fn quantities() -> Vec<Quantity> {
         comp_sum_theory::quantities(),
         label_smoothing::quantities(),
         focal::quantities(),
+        ldr::quantities(),
+        ldr_k::quantities(),
+        ldr_euclidean::quantities(),
+        aldr::quantities(),
+        logit_normalization::quantities(),
+        noise_robust::quantities(),
+        label_noise::quantities(),
     ]
     .into_iter()
     .flatten()

@@ -60,6 +60,11 @@ pub trait Objective: Send {
         random: &mut Stream,
     ) -> Tensor<1>;
 
+    /// The number that it keeps of the training sample `id`, where it keeps one.
+    fn remembered(&self, _id: usize) -> Option<f64> {
+        None
+    }
+
     /// The loss as a function of scores and targets alone, where it is one.
     fn on_scores(&self) -> Option<&dyn ScoreLoss> {
         None

@@ -1,8 +1,10 @@
-//! How a loss of softmax rows meets burn: the fused kernel for CPU floats, tensor operations everywhere else.
+//! How a loss of rows of scores meets burn: the fused kernel for CPU floats and tensor operations everywhere else where
+//! the softmax is enough; the host, whatever the backend, for what needs the whole row.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Element, Int, Tensor};
 use thalweg_kernels::real::Real;
+use thalweg_kernels::rows::{self, RowLoss};
 use thalweg_kernels::rowwise::{Member, forward, forward_backward};
 
 use crate::Reduction;
@@ -54,7 +56,6 @@ fn fused<F: Real + Element>(
 ) -> Tensor<1> {
     let [batch, classes] = logits.dims();
     let targets = class_indices(targets);
-    let (device, dtype) = (logits.device(), logits.dtype());
     let mut losses = vec![F::ZERO; batch];
     let gradient = logits.is_tracked().then(|| {
         let mut gradient = vec![F::ZERO; scores.len()];
@@ -68,11 +69,74 @@ fn fused<F: Real + Element>(
             &mut losses,
             &mut gradient,
         );
-        constant(gradient, [batch, classes], &device, dtype)
+        gradient
     });
     if gradient.is_none() {
         forward(member, scores, &targets, classes, &mut losses);
     }
+    assembled(logits, losses, gradient, reduction)
+}
+
+/// The reduced loss of whole rows, computed on the host.
+///
+/// # Panics
+/// When the batch is empty, there are fewer than two classes, the batch sizes differ, or a target is out of range.
+pub(crate) fn reduced_rows(
+    loss: &impl RowLoss,
+    logits: Tensor<2>,
+    targets: Tensor<1, Int>,
+    reduction: Reduction,
+) -> Tensor<1> {
+    check_batch(&logits, &targets);
+    match CpuFloats::of(&logits) {
+        Some(memory) => match memory.floats() {
+            Floats::F32(scores) => whole(loss, scores, &logits, targets, reduction),
+            Floats::F64(scores) => whole(loss, scores, &logits, targets, reduction),
+        },
+        None => {
+            let scores = host_scores(&logits);
+            whole(loss, &scores, &logits, targets, reduction)
+        }
+    }
+}
+
+/// The elements of any float tensor, outside its autodiff graph.
+pub(crate) fn host_scores(logits: &Tensor<2>) -> Vec<f64> {
+    let data = logits.clone().detach().into_data();
+    data.try_into_vec_as::<f64>().expect("float tensors read as f64")
+}
+
+fn whole<F: Real + Element>(
+    loss: &impl RowLoss,
+    scores: &[F],
+    logits: &Tensor<2>,
+    targets: Tensor<1, Int>,
+    reduction: Reduction,
+) -> Tensor<1> {
+    let [batch, classes] = logits.dims();
+    let targets = class_indices(targets);
+    let mut losses = vec![F::ZERO; batch];
+    let gradient = logits.is_tracked().then(|| {
+        let mut gradient = vec![F::ZERO; scores.len()];
+        let scale = reduction.scale(batch);
+        rows::forward_backward(loss, scores, &targets, classes, scale, &mut losses, &mut gradient);
+        gradient
+    });
+    if gradient.is_none() {
+        rows::forward(loss, scores, &targets, classes, &mut losses);
+    }
+    assembled(logits, losses, gradient, reduction)
+}
+
+/// Losses of every row and their gradient, already scaled for the reduction, as one node of burn's graph.
+fn assembled<F: Real + Element>(
+    logits: &Tensor<2>,
+    losses: Vec<F>,
+    gradient: Option<Vec<F>>,
+    reduction: Reduction,
+) -> Tensor<1> {
+    let [batch, classes] = logits.dims();
+    let (device, dtype) = (logits.device(), logits.dtype());
     let value = match reduction {
         Reduction::None => constant(losses, [batch], &device, dtype),
         Reduction::Mean | Reduction::Sum => {
@@ -86,7 +150,10 @@ fn fused<F: Real + Element>(
         }
     };
     match gradient {
-        Some(gradient) => with_gradients(value, [(logits.clone(), gradient)]),
+        Some(gradient) => {
+            let gradient = constant(gradient, [batch, classes], &device, dtype);
+            with_gradients(value, [(logits.clone(), gradient)])
+        }
         None => value,
     }
 }
@@ -153,20 +220,30 @@ pub(crate) mod tests {
     /// Holds a member's kernel equal to its tensor operations, in value and gradient, for every reduction; and the
     /// gradient equal to central differences.
     pub fn kernel_equals_composition(loss: &impl RowwiseLoss) {
+        for (batch, classes, seed) in [(1, 2, 0), (5, 7, 1), (3, 130, 2)] {
+            kernel_equals_composition_of(loss, batch, classes, seed);
+        }
+        gradient_is_numeric(|logits, targets| loss.reduced(logits, targets, Reduction::Mean));
+    }
+
+    /// As [`kernel_equals_composition`], on one batch and without the differences.
+    pub fn kernel_equals_composition_of(loss: &impl RowwiseLoss, batch: usize, classes: usize, seed: u64) {
         for (dtype, tolerance) in [(DType::F64, 1e-11), (DType::F32, 2e-5)] {
-            for (batch, classes, seed) in [(1, 2, 0), (5, 7, 1), (3, 130, 2)] {
-                let (logits, targets) = random_batch(batch, classes, 3.0, seed, dtype);
-                for reduction in [Reduction::Mean, Reduction::Sum, Reduction::None] {
-                    let fused = value_and_gradient(&logits, |h| loss.reduced(h, targets.clone(), reduction));
-                    let composed =
-                        value_and_gradient(&logits, |h| reduction.of(loss.composed(h, targets.clone())));
-                    assert_close(&fused.0, &composed.0, tolerance);
-                    assert_close(&fused.1, &composed.1, tolerance);
-                }
+            let (logits, targets) = random_batch(batch, classes, 3.0, seed, dtype);
+            for reduction in [Reduction::Mean, Reduction::Sum, Reduction::None] {
+                let fused = value_and_gradient(&logits, |h| loss.reduced(h, targets.clone(), reduction));
+                let composed =
+                    value_and_gradient(&logits, |h| reduction.of(loss.composed(h, targets.clone())));
+                assert_close(&fused.0, &composed.0, tolerance);
+                assert_close(&fused.1, &composed.1, tolerance);
             }
         }
+    }
+
+    /// Holds the gradient of a mean loss equal to central differences.
+    pub fn gradient_is_numeric(loss: impl Fn(Tensor<2>, Tensor<1, Int>) -> Tensor<1>) {
         let (logits, targets) = random_batch(4, 5, 2.0, 3, DType::F64);
-        let forward = |logits: Tensor<2>| loss.reduced(logits, targets.clone(), Reduction::Mean);
+        let forward = |logits: Tensor<2>| loss(logits, targets.clone());
         let (_, gradient) = value_and_gradient(&logits, forward);
         assert_close(&gradient, &central_differences(&logits, forward), 1e-8);
     }

@@ -6,6 +6,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::{Array, QuantityError, Value};
 use crate::Reduction;
+use crate::classification::LogitLoss;
 
 /// The parameters and inputs of one case, complete and of the declared shapes.
 pub struct Case<'a> {
@@ -74,6 +75,14 @@ impl<'a> Case<'a> {
             .unwrap_or_else(|| panic!("parameter `{name}` was not declared"))
     }
 
+    /// Refuses a parameter for a reason of the quantity's own.
+    ///
+    /// # Errors
+    /// Always: that is its result.
+    pub fn refuse_param<T>(&self, name: &str, accepted: &str) -> Result<T, QuantityError> {
+        self.refuse(name, accepted)
+    }
+
     fn refuse<T>(&self, name: &str, accepted: &str) -> Result<T, QuantityError> {
         let found = self.value(name).kind();
         Err(QuantityError::Parameter {
@@ -104,6 +113,17 @@ impl<'a> Case<'a> {
                 Ok(*number as usize)
             }
             _ => self.refuse(name, &format!("a whole number of at least {least}")),
+        }
+    }
+
+    /// A parameter that is true or false.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn flag(&self, name: &str) -> Result<bool, QuantityError> {
+        match self.value(name) {
+            Value::Flag(flag) => Ok(*flag),
+            _ => self.refuse(name, "true or false"),
         }
     }
 
@@ -232,6 +252,20 @@ impl<'a> Case<'a> {
             return self.refuse_input(name, "is empty; it must hold at least one sample");
         }
         Ok(())
+    }
+
+    /// A loss of the inputs `logits` and `labels`: `value`, `per_sample` and `grad_logits`.
+    ///
+    /// # Errors
+    /// When the batch is empty, a label is no column or there are fewer than two.
+    pub(crate) fn logit_loss(&self, loss: &LogitLoss) -> Result<Outputs, QuantityError> {
+        self.not_empty("logits")?;
+        let labels = self.class_labels("labels", "logits")?;
+        let logits = self.variable::<2>("logits");
+        let per_sample = loss.per_sample(self.tensor("logits"), labels.clone());
+        Ok(self
+            .value_and_gradients(loss.forward(logits.clone(), labels), &[("logits", &logits)])
+            .with_tensor("per_sample", per_sample))
     }
 
     /// A loss as `value`, and `grad_NAME` of each variable: of the loss itself, or of its sum where it is per sample.

@@ -1,0 +1,158 @@
+//! Losses of a row of scores and its target class that need the whole row, in f64 whatever the scores are: sorts,
+//! projections, sums of powers of probabilities. One row at a time, rows in parallel.
+//!
+//! What needs no more of a row than its softmax belongs in [`rowwise`](crate::rowwise), which is faster.
+
+use rayon::prelude::*;
+
+use crate::real::Real;
+use crate::rowwise::check;
+
+/// A loss of one row.
+pub trait RowLoss: Sync {
+    /// The loss of the row at `index` of the batch, and its gradient into `gradient`. `scores` is a copy of the row,
+    /// to be overwritten at will.
+    fn row(&self, index: usize, scores: &mut [f64], target: usize, gradient: &mut [f64]) -> f64;
+}
+
+/// Rows a task takes.
+const ROWS: usize = 64;
+
+/// Losses of every row into `losses`.
+///
+/// # Panics
+/// When the sizes disagree or a target is not in `0..classes`.
+pub fn forward<F: Real>(
+    loss: &impl RowLoss,
+    scores: &[F],
+    targets: &[u32],
+    classes: usize,
+    losses: &mut [F],
+) {
+    check(scores, targets, classes, losses);
+    losses
+        .par_chunks_mut(ROWS)
+        .zip(scores.par_chunks(ROWS * classes))
+        .zip(targets.par_chunks(ROWS))
+        .enumerate()
+        .for_each(|(block, ((losses, scores), targets))| {
+            let mut scratch = Scratch::new(classes);
+            let rows = scores.chunks_exact(classes).zip(targets).zip(losses);
+            for (index, ((row, &y), out)) in (block * ROWS..).zip(rows) {
+                *out = F::from_f64(scratch.run(loss, index, row, y));
+            }
+        });
+}
+
+/// Losses of every row into `losses`, and `scale` times their gradients into `gradient` (of the size of `scores`).
+///
+/// # Panics
+/// When the sizes disagree or a target is not in `0..classes`.
+pub fn forward_backward<F: Real>(
+    loss: &impl RowLoss,
+    scores: &[F],
+    targets: &[u32],
+    classes: usize,
+    scale: f64,
+    losses: &mut [F],
+    gradient: &mut [F],
+) {
+    check(scores, targets, classes, losses);
+    assert_eq!(
+        gradient.len(),
+        scores.len(),
+        "a gradient has the size of its scores"
+    );
+    gradient
+        .par_chunks_mut(ROWS * classes)
+        .zip(losses.par_chunks_mut(ROWS))
+        .zip(scores.par_chunks(ROWS * classes))
+        .zip(targets.par_chunks(ROWS))
+        .enumerate()
+        .for_each(|(block, (((gradient, losses), scores), targets))| {
+            let mut scratch = Scratch::new(classes);
+            let rows = scores.chunks_exact(classes).zip(targets).zip(losses);
+            let rows = rows.zip(gradient.chunks_exact_mut(classes));
+            for (index, (((row, &y), out), gradient)) in (block * ROWS..).zip(rows) {
+                *out = F::from_f64(scratch.run(loss, index, row, y));
+                for (out, &slope) in gradient.iter_mut().zip(&scratch.gradient) {
+                    *out = F::from_f64(slope * scale);
+                }
+            }
+        });
+}
+
+struct Scratch {
+    scores: Vec<f64>,
+    gradient: Vec<f64>,
+}
+
+impl Scratch {
+    fn new(classes: usize) -> Self {
+        Self {
+            scores: vec![0.0; classes],
+            gradient: vec![0.0; classes],
+        }
+    }
+
+    fn run<F: Real>(&mut self, loss: &impl RowLoss, index: usize, row: &[F], y: u32) -> f64 {
+        for (copy, &score) in self.scores.iter_mut().zip(row) {
+            *copy = score.to_f64();
+        }
+        loss.row(index, &mut self.scores, y as usize, &mut self.gradient)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `(index + 1)·h_y²`, which overwrites its copy.
+    struct Square;
+
+    impl RowLoss for Square {
+        fn row(&self, index: usize, scores: &mut [f64], target: usize, gradient: &mut [f64]) -> f64 {
+            let (own, weight) = (scores[target], (index + 1) as f64);
+            scores.fill(f64::NAN);
+            gradient.fill(0.0);
+            gradient[target] = 2.0 * weight * own;
+            weight * own * own
+        }
+    }
+
+    #[test]
+    fn every_row_has_its_own_loss_and_gradient_on_any_number_of_threads() {
+        let (rows, classes) = (300, 3);
+        let scores: Vec<f32> = (0..rows * classes).map(|i| i as f32).collect();
+        let targets: Vec<u32> = (0..rows).map(|row| (row % classes) as u32).collect();
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            let (mut losses, mut gradient) = (vec![0.0; rows], vec![f32::NAN; rows * classes]);
+            pool.unwrap().install(|| {
+                forward_backward(
+                    &Square,
+                    &scores,
+                    &targets,
+                    classes,
+                    0.5,
+                    &mut losses,
+                    &mut gradient,
+                );
+            });
+            (losses, gradient)
+        };
+        let (losses, gradient) = run(1);
+        assert_eq!((losses.clone(), gradient.clone()), run(3));
+        for row in 0..rows {
+            let (own, weight) = ((row * classes + row % classes) as f32, (row + 1) as f32);
+            assert_eq!(losses[row], weight * own * own);
+            for k in 0..classes {
+                let expected = if k == row % classes { weight * own } else { 0.0 };
+                assert_eq!(gradient[row * classes + k], expected);
+            }
+        }
+        let mut alone = vec![0.0; rows];
+        forward(&Square, &scores, &targets, classes, &mut alone);
+        assert_eq!(alone, losses);
+    }
+}

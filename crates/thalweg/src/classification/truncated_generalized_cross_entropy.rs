@@ -1,0 +1,127 @@
+//! Truncated generalised cross-entropy `min((1 − p_y^q)/q, (1 − k^q)/q)`: a sample with `p_y <= k` teaches nothing.
+//!
+//! Source: Zhang, Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels", NeurIPS
+//! 2018, without the alternating search for samples to drop.
+
+use burn::config::Config;
+use burn::tensor::Tensor;
+
+use super::LogitLoss;
+use super::of_target::{OfTarget, SHAPES, TargetFunction};
+use crate::config::require;
+use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::{ConfigError, Reduction};
+
+/// Configuration of truncated generalised cross-entropy.
+#[derive(Config, Debug)]
+pub struct TruncatedGeneralizedCrossEntropyLossConfig {
+    /// Near 0 cross-entropy, 1 mean absolute error, above each p_y that is not cut off; in `(0, 1]`.
+    #[config(default = 0.7)]
+    pub q: f64,
+    /// Probability k below which the loss is constant, in `(0, 1)`.
+    #[config(default = 0.5)]
+    pub k: f64,
+    /// How per-sample losses become one number.
+    #[config(default = "Reduction::Mean")]
+    pub reduction: Reduction,
+}
+
+impl TruncatedGeneralizedCrossEntropyLossConfig {
+    /// The loss.
+    ///
+    /// # Errors
+    /// When q is not in `(0, 1]` or k not in `(0, 1)`.
+    pub fn init(&self) -> Result<LogitLoss, ConfigError> {
+        const NAME: &str = "truncated_generalized_cross_entropy";
+        let q = require(NAME, "q", self.q, "above 0 and at most 1", |q| {
+            q > 0.0 && q <= 1.0
+        })?;
+        let k = require(NAME, "k", self.k, "above 0 and below 1", |k| k > 0.0 && k < 1.0)?;
+        let function = Truncated { q, log_k: k.ln() };
+        Ok(LogitLoss::of_softmax(OfTarget(function), self.reduction))
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Truncated {
+    q: f64,
+    log_k: f64,
+}
+
+impl TargetFunction for Truncated {
+    fn at(&self, log_p: f64, _: f64) -> (f64, f64) {
+        let kept = log_p > self.log_k;
+        let exponent = self.q * log_p.max(self.log_k);
+        (
+            -exponent.exp_m1() / self.q,
+            if kept { -exponent.exp() } else { 0.0 },
+        )
+    }
+
+    fn composed(&self, log_p: Tensor<1>) -> Tensor<1> {
+        let power = (log_p.clamp_min(self.log_k) * self.q).exp();
+        (power - 1.0) * (-1.0 / self.q)
+    }
+}
+
+pub(super) fn objectives() -> Vec<ObjectiveEntry> {
+    vec![ObjectiveEntry {
+        name: "truncated_generalized_cross_entropy",
+        title: "Truncated generalised cross-entropy",
+        family: "classification",
+        formula: "ℓ = min( (1 − p_y^q)/q, (1 − k^q)/q )",
+        shapes: SHAPES,
+        good_for: &["noisy labels", "robust", "fine-tuning"],
+        cost: "as cross-entropy",
+        when: "The network is already good, and samples it does not believe should be left out.",
+        when_not: "Training starts from nothing: with p_y below k at first, nothing is learnt. Lower k.",
+        source: "Zhang, Sabuncu, NeurIPS 2018",
+        parameters: vec![
+            Parameter {
+                name: "q",
+                meaning: "near 0: cross-entropy, 1: mean absolute error",
+                default: 0.7,
+                range: (0.05, 1.0),
+                scale: Scale::Linear,
+            },
+            Parameter {
+                name: "k",
+                meaning: "probability below which a sample is left out",
+                default: 0.5,
+                range: (0.01, 0.5),
+                scale: Scale::Logarithmic,
+            },
+        ],
+        rust: "TruncatedGeneralizedCrossEntropyLossConfig::new().with_q({q}).with_k({k}).init()?",
+        path: "thalweg::classification::TruncatedGeneralizedCrossEntropyLossConfig",
+        build: |value| {
+            let config = TruncatedGeneralizedCrossEntropyLossConfig::new().with_q(value("q"));
+            Ok(Box::new(config.with_k(value("k")).init()?))
+        },
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rowwise::tests::*;
+    use super::*;
+
+    #[test]
+    fn kernel_and_composition_agree() {
+        for (q, k) in [(0.7, 0.5), (0.05, 0.1), (1.0, 0.01)] {
+            kernel_equals_composition(&OfTarget(Truncated { q, log_k: f64::ln(k) }));
+        }
+    }
+
+    #[test]
+    fn below_k_it_is_flat_and_continuous() {
+        let loss = Truncated {
+            q: 0.7,
+            log_k: 0.5_f64.ln(),
+        };
+        let (at_k, slope) = loss.at(0.5_f64.ln(), 0.5);
+        assert_eq!(loss.at(-1e4, 1.0), (at_k, 0.0));
+        assert_eq!(slope, 0.0);
+        assert!((loss.at(0.5_f64.ln() + 1e-9, 0.5).0 - at_k).abs() < 1e-8);
+    }
+}
