@@ -68,6 +68,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_fit_the_tables_they_stand_in() {
+        for entry in objectives() {
+            assert!(entry.name.len() <= 25, "{}", entry.name);
+        }
+    }
+
+    #[test]
     fn names_are_unique() {
         let names: HashSet<_> = objectives().iter().map(|entry| entry.name).collect();
         assert_eq!(names.len(), objectives().len());

@@ -32,7 +32,7 @@ impl TruncatedGeneralizedCrossEntropyLossConfig {
     /// # Errors
     /// When q is not in `(0, 1]` or k not in `(0, 1)`.
     pub fn init(&self) -> Result<LogitLoss, ConfigError> {
-        const NAME: &str = "truncated_generalized_cross_entropy";
+        const NAME: &str = "truncated_gce";
         let q = require(NAME, "q", self.q, "above 0 and at most 1", |q| {
             q > 0.0 && q <= 1.0
         })?;
@@ -66,7 +66,7 @@ impl TargetFunction for Truncated {
 
 pub(super) fn objectives() -> Vec<ObjectiveEntry> {
     vec![ObjectiveEntry {
-        name: "truncated_generalized_cross_entropy",
+        name: "truncated_gce",
         title: "Truncated generalised cross-entropy",
         family: "classification",
         formula: "ℓ = min( (1 − p_y^q)/q, (1 − k^q)/q )",
