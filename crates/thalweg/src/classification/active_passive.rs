@@ -234,7 +234,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             build: |value| of_ten(Passive::AGCE, value("alpha")),
             ..entry(
                 "nce_agce",
-                "Normalised and asymmetric generalised cross-entropy",
+                "Normalised and asymmetric cross-entropy",
                 "ℓ = α log p_y / Σ_k log p_k + (10−α)·((a+1)^q − (a+p_y)^q)/q,  a = 3, q = 1.5",
             )
         },
@@ -245,7 +245,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             build: |value| of_ten(Passive::AUL, value("alpha")),
             ..entry(
                 "nce_aul",
-                "Normalised cross-entropy and asymmetric unhinged loss",
+                "Normalised cross-entropy and unhinged loss",
                 "ℓ = α log p_y / Σ_k log p_k + (10−α)·((a−p_y)^q − (a−1)^q)/q,  a = 6, q = 1.5",
             )
         },
