@@ -199,12 +199,10 @@ fn plan(args: &Args, dataset: &Dataset) -> miette::Result<Plan> {
         }),
         model: match args.model {
             ModelChoice::Linear => ModelSpec::Linear,
-            ModelChoice::Mlp if args.hidden.is_empty() => ModelSpec::Mlp {
-                hidden: vec![if dataset.width() > 256 { 128 } else { 64 }],
-            },
-            ModelChoice::Mlp => ModelSpec::Mlp {
-                hidden: args.hidden.clone(),
-            },
+            ModelChoice::Mlp if args.hidden.is_empty() => {
+                ModelSpec::mlp(vec![if dataset.width() > 256 { 128 } else { 64 }])
+            }
+            ModelChoice::Mlp => ModelSpec::mlp(args.hidden.clone()),
             ModelChoice::Cnn => ModelSpec::Cnn,
         },
         seeds: args.seeds,

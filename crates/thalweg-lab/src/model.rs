@@ -4,7 +4,7 @@
 //! every objective at the same seed.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::relu;
+use burn::tensor::activation::{relu, tanh};
 use burn::tensor::module::{conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -17,13 +17,47 @@ use thalweg_kernels::random::Stream;
 pub enum ModelSpec {
     /// Scores linear in the features.
     Linear,
-    /// Hidden layers of the given widths with ReLU between.
+    /// Hidden layers of the given widths.
     Mlp {
         /// Width of each hidden layer.
         hidden: Vec<usize>,
+        /// What follows each of them.
+        #[serde(default, skip_serializing_if = "Activation::is_relu")]
+        activation: Activation,
     },
     /// 3x3 convolutions of 16 and 32 channels, each with ReLU and 2x2 max pooling, then a linear layer. Images only.
     Cnn,
+}
+
+/// What a hidden layer's sums go through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// `max(0, x)`.
+    #[default]
+    Relu,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+impl Activation {
+    fn is_relu(&self) -> bool {
+        *self == Self::Relu
+    }
+
+    fn of(self, sums: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Relu => relu(sums),
+            Self::Tanh => tanh(sums),
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Relu => "ReLU",
+            Self::Tanh => "tanh",
+        }
+    }
 }
 
 const CHANNELS: [usize; 2] = [16, 32];
@@ -32,19 +66,27 @@ const CHANNELS: [usize; 2] = [16, 32];
 pub const LEAST_SIDE: usize = 4;
 
 impl ModelSpec {
+    /// Hidden layers of the given widths with ReLU.
+    pub fn mlp(hidden: Vec<usize>) -> Self {
+        Self::Mlp {
+            hidden,
+            activation: Activation::Relu,
+        }
+    }
+
     /// In words, such as `mlp 64-64-10, ReLU`.
     pub fn describe(&self, shape: &[usize], classes: usize) -> String {
         let width: usize = shape.iter().product();
         match self {
             Self::Linear => format!("linear {width}-{classes}"),
-            Self::Mlp { hidden } => {
+            Self::Mlp { hidden, activation } => {
                 let widths: Vec<_> = [width]
                     .iter()
                     .chain(hidden)
                     .chain([&classes])
                     .map(usize::to_string)
                     .collect();
-                format!("mlp {}, ReLU", widths.join("-"))
+                format!("mlp {}, {}", widths.join("-"), activation.words())
             }
             Self::Cnn => format!(
                 "cnn 3x3 convolutions of {} and {} channels, ReLU",
@@ -72,6 +114,8 @@ pub struct Network {
     convolutions: Vec<Convolution>,
     layers: Vec<Dense>,
     image: [usize; 3],
+    #[module(skip)]
+    activation: Activation,
 }
 
 /// How parameters enter a forward pass.
@@ -105,11 +149,15 @@ impl Network {
             convolutions: Vec::new(),
             layers: Vec::new(),
             image: [1, 1, shape.iter().product()],
+            activation: Activation::Relu,
         };
         let mut widths = vec![network.image[2]];
         match spec {
             ModelSpec::Linear => {}
-            ModelSpec::Mlp { hidden } => widths.extend(hidden),
+            ModelSpec::Mlp { hidden, activation } => {
+                network.activation = *activation;
+                widths.extend(hidden);
+            }
             ModelSpec::Cnn => {
                 let [channels, height, width] = *shape else {
                     panic!("a convolutional net needs images [channels, height, width], not {shape:?}");
@@ -147,7 +195,7 @@ impl Network {
         let mut hidden = self.convolved(inputs, parameters);
         for (index, layer) in self.layers.iter().enumerate() {
             if index > 0 {
-                hidden = relu(hidden);
+                hidden = self.activation.of(hidden);
             }
             let bias = parameters.use_tensor(&layer.bias).unsqueeze();
             hidden = hidden.matmul(parameters.use_tensor(&layer.weight)) + bias;
@@ -210,7 +258,11 @@ mod tests {
         let device = Device::flex().autodiff();
         for spec in [
             ModelSpec::Linear,
-            ModelSpec::Mlp { hidden: vec![5, 4] },
+            ModelSpec::mlp(vec![5, 4]),
+            ModelSpec::Mlp {
+                hidden: vec![5],
+                activation: Activation::Tanh,
+            },
             ModelSpec::Cnn,
         ] {
             let network = Network::new(&spec, &[1, 8, 8], 3, 0, &device);

@@ -1,12 +1,13 @@
 //! The studies there are, one file (or folder) a paper.
 
 mod comp_sum;
+mod ldr;
 
 use crate::study::Study;
 
 /// All studies.
 pub fn all() -> &'static [Study] {
-    &[comp_sum::STUDY]
+    &[comp_sum::STUDY, ldr::STUDY]
 }
 
 /// The study called `slug`.

@@ -33,9 +33,12 @@ pub struct TrialSpec {
     pub objective: String,
     /// Its parameters.
     pub settings: Settings,
-    /// Learning rate of Adam.
+    /// How weights are moved.
+    #[serde(default, skip_serializing_if = "OptimizerSpec::is_adam")]
+    pub optimizer: OptimizerSpec,
+    /// Learning rate.
     pub learning_rate: f64,
-    /// Weight decay of Adam, decoupled.
+    /// Weight decay: decoupled for Adam, part of the gradient for SGD.
     pub weight_decay: f64,
     /// Passes over the training split.
     pub epochs: usize,
@@ -47,6 +50,39 @@ pub struct TrialSpec {
     pub judged_on: JudgedOn,
     /// Attack of the robust accuracy.
     pub attack: Option<AttackSpec>,
+}
+
+/// An optimiser.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OptimizerSpec {
+    /// Adam at a constant learning rate.
+    #[default]
+    Adam,
+    /// Stochastic gradient descent with momentum.
+    Sgd {
+        /// Share of the last step that a step repeats.
+        momentum: f64,
+        /// Epochs, counted from 0, before which the learning rate is divided by 10.
+        drops: Vec<usize>,
+    },
+}
+
+impl OptimizerSpec {
+    fn is_adam(&self) -> bool {
+        *self == Self::Adam
+    }
+
+    /// Factor of the learning rate in an epoch.
+    fn rate(&self, epoch: usize) -> f64 {
+        match self {
+            Self::Adam => 1.0,
+            Self::Sgd { drops, .. } => {
+                let passed = drops.iter().filter(|&&drop| drop <= epoch).count();
+                0.1_f64.powi(passed as i32)
+            }
+        }
+    }
 }
 
 /// A split to judge on.
@@ -91,6 +127,7 @@ impl TrialSpec {
             model,
             objective: objective.to_owned(),
             settings,
+            optimizer: OptimizerSpec::Adam,
             learning_rate: 2e-3,
             weight_decay: 0.0,
             epochs: 30,
@@ -100,6 +137,17 @@ impl TrialSpec {
             attack: None,
         }
     }
+}
+
+/// Means of what an objective remembers of each training sample.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Over samples with their true label; NaN where there are none.
+    #[serde(deserialize_with = "undefined::number")]
+    pub clean: f64,
+    /// Over samples whose label noise replaced; NaN where there are none.
+    #[serde(deserialize_with = "undefined::number")]
+    pub corrupted: f64,
 }
 
 /// What a finished trial found.
@@ -114,10 +162,50 @@ pub struct Outcome {
     pub confusion: Vec<Vec<u64>>,
     /// Reliability bins on that split.
     pub reliability: Vec<ReliabilityBin>,
+    /// What the objective remembers of training samples, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<Remembered>,
     /// Whether training ended in scores that are no numbers; the metrics are then those of equal scores.
     pub diverged: bool,
     /// Wall-clock seconds an epoch took.
     pub seconds_per_epoch: f64,
     /// The most memory the trial held at once, in bytes; 0 where nobody counts.
     pub peak_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_plain_trial_does_not_mention_what_it_does_not_use() {
+        let data = DataSpec {
+            fingerprint: String::new(),
+            test_fraction: 0.3,
+            test_seed: 0,
+            validation_fraction: 0.0,
+            noise: None,
+            imbalance: None,
+        };
+        let spec = TrialSpec::new(data, ModelSpec::mlp(vec![8]), "focal", Settings::new(), 0);
+        let text = serde_json::to_string(&spec).unwrap();
+        assert!(
+            !text.contains("optimizer") && !text.contains("activation"),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<TrialSpec>(&text).unwrap(), spec);
+    }
+
+    #[test]
+    fn the_rate_falls_tenfold_at_each_drop() {
+        let sgd = OptimizerSpec::Sgd {
+            momentum: 0.9,
+            drops: vec![2, 4],
+        };
+        let rates: Vec<f64> = (0..6).map(|epoch| sgd.rate(epoch)).collect();
+        for (rate, expected) in rates.into_iter().zip([1.0, 1.0, 0.1, 0.1, 0.01, 0.01]) {
+            assert!((rate - expected).abs() < 1e-15);
+        }
+        assert_eq!(OptimizerSpec::Adam.rate(100), 1.0);
+    }
 }

@@ -20,7 +20,7 @@ fn plan() -> Plan {
         noise: vec![0.0, 0.4],
         noise_kind: NoiseKind::Uniform,
         imbalance: None,
-        model: ModelSpec::Mlp { hidden: vec![16] },
+        model: ModelSpec::mlp(vec![16]),
         seeds: 3,
         epochs: Some(4),
         batch_size: 64,

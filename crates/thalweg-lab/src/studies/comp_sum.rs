@@ -60,7 +60,7 @@ fn trial(
         .iter()
         .map(|&(name, value)| (name.to_owned(), value))
         .collect();
-    let mut spec = TrialSpec::new(data, ModelSpec::Mlp { hidden: vec![64] }, name, settings, seed);
+    let mut spec = TrialSpec::new(data, ModelSpec::mlp(vec![64]), name, settings, seed);
     spec.epochs = scale.pick(30, 2);
     spec
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor};
 use thalweg::catalogue;
 use thalweg::objective::{Batch, Objective, Progress};
@@ -15,7 +17,7 @@ use thalweg_kernels::random::Stream;
 
 use super::data::{Part, targets};
 use super::evaluation::{robust_accuracy, scores};
-use super::{JudgedOn, Outcome, Prepared, TrialSpec};
+use super::{JudgedOn, OptimizerSpec, Outcome, Prepared, Remembered, TrialSpec};
 use crate::LabError;
 use crate::metrics::{BINS, Scores};
 use crate::model::Network;
@@ -81,10 +83,7 @@ impl<'a> Trial<'a> {
             spec.seed,
             &device,
         );
-        let optimizer = AdamWConfig::new()
-            .with_epsilon(1e-8)
-            .with_weight_decay(spec.weight_decay as f32)
-            .init();
+        let optimizer = optimizer(spec);
         Self {
             spec,
             prepared,
@@ -128,9 +127,8 @@ impl<'a> Trial<'a> {
         let value = loss.clone().into_scalar::<f64>();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
         let gradients = clipped(gradients, &self.network);
-        self.network = self
-            .optimizer
-            .step(self.spec.learning_rate, self.network.clone(), gradients);
+        let rate = self.spec.learning_rate * self.spec.optimizer.rate(progress.epoch);
+        self.network = self.optimizer.step(rate, self.network.clone(), gradients);
         value
     }
 
@@ -156,6 +154,24 @@ impl<'a> Trial<'a> {
         }
     }
 
+    fn remembered(&self) -> Option<Remembered> {
+        let train = &self.prepared.train;
+        let (mut clean, mut corrupted) = (Vec::new(), Vec::new());
+        for (id, (&row, &label)) in train.rows.iter().zip(&train.labels).enumerate() {
+            let value = self.objective.remembered(id)?;
+            if label == self.prepared.dataset().labels[row] {
+                clean.push(value);
+            } else {
+                corrupted.push(value);
+            }
+        }
+        let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len() as f64;
+        Some(Remembered {
+            clean: mean(clean),
+            corrupted: mean(corrupted),
+        })
+    }
+
     fn judge(&self) -> Result<Outcome, LabError> {
         let part = self.part();
         let classes = self.prepared.dataset().classes.len();
@@ -179,10 +195,27 @@ impl<'a> Trial<'a> {
             curve: Vec::new(),
             confusion: judged.confusion(),
             reliability: judged.reliability(BINS),
+            remembered: self.remembered(),
             diverged,
             seconds_per_epoch: 0.0,
             peak_bytes: 0,
         })
+    }
+}
+
+fn optimizer(spec: &TrialSpec) -> ModuleOptimizer {
+    match spec.optimizer {
+        OptimizerSpec::Adam => AdamWConfig::new()
+            .with_epsilon(1e-8)
+            .with_weight_decay(spec.weight_decay as f32)
+            .init(),
+        OptimizerSpec::Sgd { momentum, .. } => {
+            let momentum = MomentumConfig::new().with_momentum(momentum).with_dampening(0.0);
+            SgdConfig::new()
+                .with_momentum(Some(momentum))
+                .with_weight_decay(Some(WeightDecayConfig::new(spec.weight_decay as f32)))
+                .init()
+        }
     }
 }
 

@@ -70,25 +70,34 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         name: "symmetric_cross_entropy",
         title: "Symmetric cross-entropy",
         family: "classification",
-        formula: "ℓ = (1 − b)·(−log p_y) + b·A·(1 − p_y),  A = 4",
+        formula: "ℓ = (1 − b)·(−log p_y) + b·A·(1 − p_y)",
         shapes: SHAPES,
         good_for: &["noisy labels", "robust"],
         cost: "as cross-entropy",
         when: "Some labels are wrong, and training is to start as fast as under cross-entropy.",
         when_not: "Half of the labels are wrong: what is left of cross-entropy still learns them.",
         source: "Wang et al., ICCV 2019",
-        parameters: vec![Parameter {
-            name: "balance",
-            meaning: "share b of the reverse cross-entropy",
-            default: 0.5,
-            range: (0.05, 0.95),
-            scale: Scale::Linear,
-        }],
-        rust: "SymmetricCrossEntropyLossConfig::new().with_balance({balance}).init()?",
+        parameters: vec![
+            Parameter {
+                name: "balance",
+                meaning: "share b of the reverse cross-entropy",
+                default: 0.5,
+                range: (0.05, 0.95),
+                scale: Scale::Linear,
+            },
+            Parameter {
+                name: "a",
+                meaning: "what stands for −log 0 in the reverse",
+                default: 4.0,
+                range: (2.0, 8.0),
+                scale: Scale::Logarithmic,
+            },
+        ],
+        rust: "SymmetricCrossEntropyLossConfig::new().with_balance({balance}).with_a({a}).init()?",
         path: "thalweg::classification::SymmetricCrossEntropyLossConfig",
         build: |value| {
             let config = SymmetricCrossEntropyLossConfig::new().with_balance(value("balance"));
-            Ok(Box::new(config.init()?))
+            Ok(Box::new(config.with_a(value("a")).init()?))
         },
     }]
 }
