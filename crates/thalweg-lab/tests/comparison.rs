@@ -123,7 +123,9 @@ fn an_interrupted_comparison_resumes_where_it_was() {
     };
     let checked = plan.check(&dataset).unwrap();
     assert!(matches!(checked.run(&pool), Err(LabError::Interrupted)));
-    assert_eq!(first.store.runs().unwrap()[0].trials, 7);
+    // The other job may have been past its last look at the flag.
+    let kept = first.store.runs().unwrap()[0].trials;
+    assert!((7..=8).contains(&kept), "{kept} trials kept");
 
     interrupted.store(false, Ordering::SeqCst);
     let second = ledger(Reuse::Finished);

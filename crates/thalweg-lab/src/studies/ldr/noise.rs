@@ -70,7 +70,7 @@ const METHODS: [Method; 19] = [
     method("CE", "cross_entropy", &[]),
     method("SCE", "symmetric_cross_entropy", &[]),
     method("GCE", "generalized_cross_entropy", &[]),
-    method("truncated GCE", "truncated_generalized_cross_entropy", &[]),
+    method("truncated GCE", "truncated_gce", &[]),
     method("WW", "weston_watkins", &[]),
     method("CS", "crammer_singer", &[]),
     method("JS", "jensen_shannon", &[]),
