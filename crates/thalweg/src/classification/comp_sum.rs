@@ -10,13 +10,14 @@ use burn::config::Config;
 use burn::tensor::{Int, Tensor};
 use thalweg_kernels::rowwise::{Coefficients, Member, Row};
 
+use super::LogitLoss;
 use super::rowwise::{RowwiseLoss, log_prob_of_target};
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale, ScoreLoss};
+use crate::objective::{ObjectiveEntry, Parameter, Scale};
 use crate::quantity::{Outputs, Quantity};
 use crate::{ConfigError, Reduction};
 
-/// Configuration of [`CompSumLoss`].
+/// Configuration of the comp-sum loss.
 #[derive(Config, Debug)]
 pub struct CompSumLossConfig {
     /// Family parameter τ, at least 0.
@@ -35,7 +36,7 @@ impl CompSumLossConfig {
     ///
     /// # Errors
     /// When τ is negative or the exponent is not positive.
-    pub fn init(&self) -> Result<CompSumLoss, ConfigError> {
+    pub fn init(&self) -> Result<LogitLoss, ConfigError> {
         let tau = require("comp_sum", "tau", self.tau, "at least 0 and finite", |tau| {
             tau >= 0.0 && tau.is_finite()
         })?;
@@ -43,35 +44,10 @@ impl CompSumLossConfig {
         require("comp_sum", "max_exponent", max_exponent, "above 0", |exponent| {
             exponent > 0.0
         })?;
-        Ok(CompSumLoss {
-            member: CompSum { tau, max_exponent },
-            reduction: self.reduction,
-        })
-    }
-}
-
-/// The comp-sum loss of a batch.
-#[derive(Clone, Debug)]
-pub struct CompSumLoss {
-    member: CompSum,
-    reduction: Reduction,
-}
-
-impl CompSumLoss {
-    /// # Shapes
-    /// - logits `[batch, classes]`, targets `[batch]` with values in `0..classes`; returns `[1]`, or `[batch]` for
-    ///   [`Reduction::None`].
-    ///
-    /// # Panics
-    /// When the batch is empty, there are fewer than two classes, the batch sizes differ, or a target is out of range.
-    pub fn forward(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-        self.member.reduced(logits, targets, self.reduction)
-    }
-}
-
-impl ScoreLoss for CompSumLoss {
-    fn forward(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-        self.forward(logits, targets)
+        Ok(LogitLoss::of_softmax(
+            CompSum { tau, max_exponent },
+            self.reduction,
+        ))
     }
 }
 
@@ -301,7 +277,7 @@ mod tests {
     use super::super::rowwise::tests::*;
     use super::*;
 
-    fn loss(tau: f64, reduction: Reduction) -> CompSumLoss {
+    fn loss(tau: f64, reduction: Reduction) -> LogitLoss {
         CompSumLossConfig::new()
             .with_tau(tau)
             .with_reduction(reduction)

@@ -6,13 +6,14 @@ use burn::config::Config;
 use burn::tensor::{Int, Tensor};
 use thalweg_kernels::rowwise::{Coefficients, Member, Row};
 
+use super::LogitLoss;
 use super::rowwise::{RowwiseLoss, log_prob_of_target};
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale, ScoreLoss};
+use crate::objective::{ObjectiveEntry, Parameter, Scale};
 use crate::quantity::Quantity;
 use crate::{ConfigError, Reduction};
 
-/// Configuration of [`FocalLoss`].
+/// Configuration of the focal loss.
 #[derive(Config, Debug)]
 pub struct FocalLossConfig {
     /// Focusing parameter γ, at least 0; 0 is cross-entropy.
@@ -28,39 +29,11 @@ impl FocalLossConfig {
     ///
     /// # Errors
     /// When γ is negative.
-    pub fn init(&self) -> Result<FocalLoss, ConfigError> {
+    pub fn init(&self) -> Result<LogitLoss, ConfigError> {
         let gamma = require("focal", "gamma", self.gamma, "at least 0 and finite", |gamma| {
             gamma >= 0.0 && gamma.is_finite()
         })?;
-        Ok(FocalLoss {
-            member: Focal { gamma },
-            reduction: self.reduction,
-        })
-    }
-}
-
-/// The focal loss of a batch.
-#[derive(Clone, Debug)]
-pub struct FocalLoss {
-    member: Focal,
-    reduction: Reduction,
-}
-
-impl FocalLoss {
-    /// # Shapes
-    /// - logits `[batch, classes]`, targets `[batch]` with values in `0..classes`; returns `[1]`, or `[batch]` for
-    ///   [`Reduction::None`].
-    ///
-    /// # Panics
-    /// When the batch is empty, there are fewer than two classes, the batch sizes differ, or a target is out of range.
-    pub fn forward(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-        self.member.reduced(logits, targets, self.reduction)
-    }
-}
-
-impl ScoreLoss for FocalLoss {
-    fn forward(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-        self.forward(logits, targets)
+        Ok(LogitLoss::of_softmax(Focal { gamma }, self.reduction))
     }
 }
 

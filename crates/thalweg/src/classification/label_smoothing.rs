@@ -7,13 +7,14 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
 use thalweg_kernels::rowwise::{Coefficients, Member, Row};
 
+use super::LogitLoss;
 use super::rowwise::{RowwiseLoss, log_prob_of_target};
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale, ScoreLoss};
+use crate::objective::{ObjectiveEntry, Parameter, Scale};
 use crate::quantity::Quantity;
 use crate::{ConfigError, Reduction};
 
-/// Configuration of [`LabelSmoothingLoss`].
+/// Configuration of the cross-entropy to smoothed labels.
 #[derive(Config, Debug)]
 pub struct LabelSmoothingLossConfig {
     /// Share ε of the label that is spread evenly over all classes, in `[0, 1]`.
@@ -29,39 +30,11 @@ impl LabelSmoothingLossConfig {
     ///
     /// # Errors
     /// When ε is not in `[0, 1]`.
-    pub fn init(&self) -> Result<LabelSmoothingLoss, ConfigError> {
+    pub fn init(&self) -> Result<LogitLoss, ConfigError> {
         let smoothing = require("label_smoothing", "smoothing", self.smoothing, "in [0, 1]", |e| {
             (0.0..=1.0).contains(&e)
         })?;
-        Ok(LabelSmoothingLoss {
-            member: Smoothed { smoothing },
-            reduction: self.reduction,
-        })
-    }
-}
-
-/// Cross-entropy to smoothed labels.
-#[derive(Clone, Debug)]
-pub struct LabelSmoothingLoss {
-    member: Smoothed,
-    reduction: Reduction,
-}
-
-impl LabelSmoothingLoss {
-    /// # Shapes
-    /// - logits `[batch, classes]`, targets `[batch]` with values in `0..classes`; returns `[1]`, or `[batch]` for
-    ///   [`Reduction::None`].
-    ///
-    /// # Panics
-    /// When the batch is empty, there are fewer than two classes, the batch sizes differ, or a target is out of range.
-    pub fn forward(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-        self.member.reduced(logits, targets, self.reduction)
-    }
-}
-
-impl ScoreLoss for LabelSmoothingLoss {
-    fn forward(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-        self.forward(logits, targets)
+        Ok(LogitLoss::of_softmax(Smoothed { smoothing }, self.reduction))
     }
 }
 

@@ -8,7 +8,7 @@ use thalweg_kernels::random::Stream;
 
 use super::{Norm, Pgd, PgdConfig};
 use crate::ConfigError;
-use crate::classification::{CompSumLoss, CompSumLossConfig};
+use crate::classification::{CompSumLossConfig, LogitLoss};
 use crate::objective::{Batch, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale};
 
 /// Configuration of [`AdversarialTraining`].
@@ -45,7 +45,7 @@ impl AdversarialTrainingConfig {
 #[derive(Clone, Debug)]
 pub struct AdversarialTraining {
     attack: Pgd,
-    loss: CompSumLoss,
+    loss: LogitLoss,
 }
 
 impl Objective for AdversarialTraining {

@@ -14,7 +14,7 @@ use thalweg_kernels::random::Stream;
 use super::adversarial_training::EPSILON;
 use super::pgd::shift_norm;
 use super::{Norm, Pgd, PgdConfig};
-use crate::classification::{CompSumLoss, CompSumLossConfig};
+use crate::classification::{CompSumLossConfig, LogitLoss};
 use crate::config::require;
 use crate::objective::{Batch, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale};
 use crate::quantity::{Outputs, Quantity};
@@ -68,7 +68,7 @@ impl SmoothAdversarialCompSumLossConfig {
 pub struct SmoothAdversarialCompSumLoss {
     rho: f64,
     nu: f64,
-    clean: CompSumLoss,
+    clean: LogitLoss,
     reduction: Reduction,
 }
 

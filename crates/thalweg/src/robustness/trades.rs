@@ -11,7 +11,7 @@ use thalweg_kernels::random::Stream;
 use super::adversarial_training::EPSILON;
 use super::pgd::kl_divergence;
 use super::{Norm, Pgd, PgdConfig};
-use crate::classification::{CompSumLoss, CompSumLossConfig};
+use crate::classification::{CompSumLossConfig, LogitLoss};
 use crate::config::require;
 use crate::objective::{Batch, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale};
 use crate::quantity::Quantity;
@@ -50,7 +50,7 @@ impl TradesLossConfig {
 #[derive(Clone, Debug)]
 pub struct TradesLoss {
     beta: f64,
-    clean: CompSumLoss,
+    clean: LogitLoss,
     reduction: Reduction,
 }
 
