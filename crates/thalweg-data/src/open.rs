@@ -51,7 +51,8 @@ pub(crate) fn read(path: &Path, options: &ReadOptions) -> Result<Raw, DataError>
     }
 }
 
-enum Format {
+/// The kinds of files that are read.
+pub(crate) enum Format {
     Csv,
     Parquet,
     Idx,
@@ -59,7 +60,7 @@ enum Format {
     Npz,
 }
 
-fn format(path: &Path, head: &[u8]) -> Result<Format, DataError> {
+pub(crate) fn format(path: &Path, head: &[u8]) -> Result<Format, DataError> {
     let utf16 = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     Ok(match extension.to_str() {

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
-use crate::{classification, robustness};
+use crate::{calibration, classification, robustness};
 
 /// All objectives, families in order.
 pub fn objectives() -> &'static [ObjectiveEntry] {
@@ -31,6 +31,7 @@ pub fn quantities() -> &'static [Quantity] {
         [
             ("classification", classification::quantities()),
             ("robustness", robustness::quantities()),
+            ("calibration", calibration::quantities()),
         ]
         .into_iter()
         .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))

@@ -2,6 +2,7 @@
 //!
 //! - Losses, one file an objective: [`classification`], [`robustness`]. Each has a config with the paper's defaults,
 //!   `init()`, and `forward(...)` on burn tensors of either float type, on any backend.
+//! - What is fitted to a trained classifier so that its probabilities mean what they say: [`calibration`].
 //! - [`objective`]: the one small trait a training loop calls, and an objective's page in the catalogue.
 //! - [`quantity`]: everything else the library computes, as named numbers of given arrays.
 //! - [`catalogue`]: the list of both.
@@ -21,6 +22,7 @@
 //! ```
 
 pub mod bridge;
+pub mod calibration;
 pub mod catalogue;
 pub mod classification;
 mod config;

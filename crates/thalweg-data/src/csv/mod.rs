@@ -1,6 +1,7 @@
 //! CSV and TSV files, read in one pass where the first rows give a true picture of the columns, else in two.
 
 mod sniff;
+mod texts;
 
 use std::cell::Cell as Shared;
 use std::io::{self, BufRead, BufReader, Read};
@@ -9,6 +10,7 @@ use std::rc::Rc;
 
 use ::csv::{ErrorKind, Position, Reader, ReaderBuilder, StringRecord, Trim};
 use sniff::Dialect;
+pub(crate) use texts::Texts;
 
 use crate::error::{DataError, Place};
 use crate::options::ReadOptions;
@@ -172,7 +174,7 @@ impl<'a> Rows<'a> {
 
 /// The line of the row that starts at `byte`, or after empty lines there. Counted anew because the parser counts
 /// otherwise where lines end in two characters.
-fn line_at(path: &Path, byte: u64) -> Place {
+pub(crate) fn line_at(path: &Path, byte: u64) -> Place {
     let mut line = 1;
     // A file that can no longer be read is at its end: the error under way says more than a second one would.
     let bytes = source::open(path).map(|source| BufReader::new(source.reader).bytes());

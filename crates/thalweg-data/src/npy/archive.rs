@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 use zip::result::ZipError;
@@ -11,6 +11,7 @@ use super::Array;
 use crate::arrays::{Arrays, Features, LabelValues, Labels};
 use crate::error::DataError;
 use crate::options::ReadOptions;
+use crate::scores::NumberArray;
 use crate::source::{Source, most_inflated};
 use crate::table::name_of;
 
@@ -24,7 +25,49 @@ const WHOLE: Names = (
 const TRAIN: Names = (&["x_train", "train_images"], &["y_train", "train_labels"]);
 const TEST: Names = (&["x_test", "test_images"], &["y_test", "test_labels"]);
 
-type Archive = ZipArchive<BufReader<File>>;
+type Zip = ZipArchive<BufReader<File>>;
+
+/// An archive whose arrays are looked up by name.
+pub(crate) struct Archive {
+    path: PathBuf,
+    zip: Zip,
+    names: Vec<String>,
+}
+
+impl Archive {
+    pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(DataError::io(path))?;
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(explain(path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            names: array_names(path, &zip)?,
+            zip,
+        })
+    }
+
+    /// The names of all arrays.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The first of the names wanted that is there.
+    pub(crate) fn find(&self, wanted: &[&str]) -> Option<String> {
+        let exact = wanted
+            .iter()
+            .find(|name| self.names.iter().any(|array| array == *name));
+        exact.map(|name| (*name).to_owned())
+    }
+
+    /// The array called `name`.
+    pub(crate) fn numbers(&mut self, name: &str, memory_limit: u64) -> Result<NumberArray, DataError> {
+        open(&self.path, &mut self.zip, name)?.numbers(memory_limit)
+    }
+
+    /// The array of labels called `name`.
+    pub(crate) fn labels(&mut self, name: &str, memory_limit: u64) -> Result<Labels, DataError> {
+        open(&self.path, &mut self.zip, name)?.labels(memory_limit)
+    }
+}
 
 /// The name of an array of features and of the labels that go with it.
 type Pair = (String, String);
@@ -68,8 +111,8 @@ pub(crate) fn read(path: &Path, options: &ReadOptions) -> Result<Arrays, DataErr
     )
 }
 
-/// Which arrays to read: one pair, or a training pair and a test pair.
-fn pairs(path: &Path, archive: &Archive, target: Option<&str>) -> Result<(Pair, Option<Pair>), DataError> {
+/// The names of the arrays; at least one.
+fn array_names(path: &Path, archive: &Zip) -> Result<Vec<String>, DataError> {
     let mut arrays = Vec::new();
     for name in archive.file_names() {
         arrays.extend(
@@ -85,6 +128,12 @@ fn pairs(path: &Path, archive: &Archive, target: Option<&str>) -> Result<(Pair, 
             found,
         });
     }
+    Ok(arrays)
+}
+
+/// Which arrays to read: one pair, or a training pair and a test pair.
+fn pairs(path: &Path, archive: &Zip, target: Option<&str>) -> Result<(Pair, Option<Pair>), DataError> {
+    let arrays = array_names(path, archive)?;
     let find = |wanted: &[&str]| {
         let named = |name: &&str| arrays.iter().find(|array| array.eq_ignore_ascii_case(name));
         wanted.iter().find_map(named).cloned()
@@ -118,7 +167,7 @@ fn pairs(path: &Path, archive: &Archive, target: Option<&str>) -> Result<(Pair, 
 /// Appends the features of one pair to `values`; returns the shape of a sample, and the labels.
 fn read_part(
     path: &Path,
-    archive: &mut Archive,
+    archive: &mut Zip,
     (features, labels): &Pair,
     options: &ReadOptions,
     values: &mut Vec<f32>,
@@ -126,7 +175,7 @@ fn read_part(
     let before = values.len();
     let shape = open(path, archive, features)?.append_to(values, options)?;
     let labels_file = path.join(labels);
-    let labels = open(path, archive, labels)?.labels(options)?.values;
+    let labels = open(path, archive, labels)?.labels(options.memory_limit)?.values;
     let samples = (values.len() - before) / shape.iter().product::<usize>();
     if samples != labels.len() {
         let file = path.join(features);
@@ -140,7 +189,7 @@ fn read_part(
     Ok((shape, labels))
 }
 
-fn open<'a>(path: &Path, archive: &'a mut Archive, name: &str) -> Result<Array<'a>, DataError> {
+fn open<'a>(path: &Path, archive: &'a mut Zip, name: &str) -> Result<Array<'a>, DataError> {
     let entry = archive.by_name(&format!("{name}.npy")).map_err(explain(path))?;
     let at_most = entry.size().min(most_inflated(entry.compressed_size()));
     // Errors name the array within the archive as if that were a folder.

@@ -2,18 +2,21 @@
 
 mod archive;
 mod header;
+mod write;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-pub(crate) use archive::read as read_archive;
+pub(crate) use archive::{Archive, read as read_archive};
 pub(crate) use header::MAGIC;
 use header::{Element, Header, Layout};
+pub use write::write_npy;
 
 use crate::arrays::{Arrays, Features, LabelValues, Labels, checked_count, labels_file};
 use crate::error::{DataError, Place};
 use crate::numbers::{self, Order, Type};
 use crate::options::ReadOptions;
+use crate::scores::NumberArray;
 use crate::source::{self, Source, check_memory, read_up_to};
 use crate::table::name_of;
 
@@ -38,9 +41,19 @@ pub(crate) fn read(path: &Path, options: &ReadOptions) -> Result<Arrays, DataErr
     Arrays::new(
         name_of(path),
         features.features(options)?,
-        labels.labels(options)?,
+        labels.labels(options.memory_limit)?,
         None,
     )
+}
+
+/// The numbers in the file at `path`, in their own shape.
+pub(crate) fn read_numbers(path: &Path, memory_limit: u64) -> Result<NumberArray, DataError> {
+    Array::open(path, source::open(path)?)?.numbers(memory_limit)
+}
+
+/// The labels in the file at `path`.
+pub(crate) fn read_labels(path: &Path, memory_limit: u64) -> Result<Labels, DataError> {
+    Array::open(path, source::open(path)?)?.labels(memory_limit)
 }
 
 /// An array of which the header was read and found plausible for the size of its file.
@@ -116,8 +129,30 @@ impl<'a> Array<'a> {
         Ok(shape)
     }
 
-    fn labels(mut self, options: &ReadOptions) -> Result<Labels, DataError> {
-        let count = checked_count(&self.path, &self.header.shape, options.memory_limit)?;
+    /// The numbers as they are, row-major.
+    fn numbers(mut self, memory_limit: u64) -> Result<NumberArray, DataError> {
+        let Element::Number(kind, order) = self.header.element else {
+            return Err(DataError::Unsupported {
+                file: self.path,
+                what: "texts as numbers".into(),
+                advice: "save the array as numbers, for example `array.astype('float32')`".into(),
+            });
+        };
+        let count = checked_count(&self.path, &self.header.shape, memory_limit)?;
+        check_memory(&self.path, 8 * count, memory_limit)?;
+        let mut values = Vec::with_capacity(count as usize);
+        numbers::read(&self.path, &mut self.reader, kind, order, count, |value| {
+            values.push(value);
+        })?;
+        let shape = self.header.shape;
+        if self.header.layout == Layout::Fortran {
+            values = row_major(&shape, &values);
+        }
+        Ok(NumberArray { shape, values })
+    }
+
+    fn labels(mut self, memory_limit: u64) -> Result<Labels, DataError> {
+        let count = checked_count(&self.path, &self.header.shape, memory_limit)?;
         if count != self.samples() as u64 {
             return Err(DataError::malformed(
                 &self.path,
@@ -127,14 +162,14 @@ impl<'a> Array<'a> {
         }
         let values = match self.header.element {
             Element::Number(kind, order) => {
-                check_memory(&self.path, 8 * count, options.memory_limit)?;
+                check_memory(&self.path, 8 * count, memory_limit)?;
                 let mut labels = Vec::with_capacity(count as usize);
                 numbers::read(&self.path, &mut self.reader, kind, order, count, |label| {
                     labels.push(label);
                 })?;
                 LabelValues::Numbers(labels)
             }
-            element => LabelValues::Texts(self.texts(element, count, options)?),
+            element => LabelValues::Texts(self.texts(element, count, memory_limit)?),
         };
         Ok(Labels {
             file: self.path,
@@ -142,17 +177,12 @@ impl<'a> Array<'a> {
         })
     }
 
-    fn texts(
-        &mut self,
-        element: Element,
-        count: u64,
-        options: &ReadOptions,
-    ) -> Result<Vec<String>, DataError> {
+    fn texts(&mut self, element: Element, count: u64, memory_limit: u64) -> Result<Vec<String>, DataError> {
         let size = element.size();
         check_memory(
             &self.path,
             count * (size + size_of::<String>() as u64),
-            options.memory_limit,
+            memory_limit,
         )?;
         let mut bytes = vec![0; size as usize];
         let mut texts = Vec::with_capacity(count as usize);
@@ -192,6 +222,26 @@ fn unicode(bytes: &[u8], order: Order) -> Option<String> {
         Order::Little => char::from_u32(u32::from_le_bytes(*bytes)),
     };
     bytes.as_chunks().0.iter().map(character).collect()
+}
+
+/// An array whose first index runs fastest, so that the last one does.
+fn row_major(shape: &[usize], stored: &[f64]) -> Vec<f64> {
+    let mut strides = Vec::with_capacity(shape.len());
+    let mut stride = 1;
+    for side in shape {
+        strides.push(stride);
+        stride *= side;
+    }
+    (0..stored.len())
+        .map(|index| {
+            let (mut rest, mut place) = (index, 0);
+            for (side, stride) in shape.iter().zip(&strides).rev() {
+                place += rest % side * stride;
+                rest /= side;
+            }
+            stored[place]
+        })
+        .collect()
 }
 
 /// Where the elements go, in the order in which they are stored, when it is not the order of the features.
@@ -275,6 +325,17 @@ mod tests {
             places(&[2, 3], Layout::Fortran),
             (vec![3], vec![0, 3, 1, 4, 2, 5])
         );
+    }
+
+    #[test]
+    fn fortran_order_becomes_row_major() {
+        assert_eq!(
+            row_major(&[2, 3], &[0.0, 10.0, 1.0, 11.0, 2.0, 12.0]),
+            [0.0, 1.0, 2.0, 10.0, 11.0, 12.0]
+        );
+        let stored: Vec<f64> = (0..24).map(f64::from).collect();
+        // Element (i, j, k) of a [2, 3, 4] array is stored at i + 2 j + 6 k.
+        assert_eq!(row_major(&[2, 3, 4], &stored)[4 * 3 + 4 + 2], 1.0 + 2.0 + 12.0);
     }
 
     #[test]

@@ -254,6 +254,21 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
+    /// Refuses an input with infinities.
+    ///
+    /// # Errors
+    /// When an element is not finite.
+    pub fn finite(&self, name: &str) -> Result<(), QuantityError> {
+        let data = &self.array(name).data;
+        match data.iter().position(|value| !value.is_finite()) {
+            Some(at) => self.refuse_input(
+                name,
+                format!("holds {} at index {at}; it must be finite", data[at]),
+            ),
+            None => Ok(()),
+        }
+    }
+
     /// A loss of the inputs `logits` and `labels`: `value`, `per_sample` and `grad_logits`.
     ///
     /// # Errors

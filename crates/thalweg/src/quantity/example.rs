@@ -57,12 +57,13 @@ fn input<'a>(name: &str, position: usize, shape: &'a str, extents: &mut BTreeMap
     Value::Array(Array { shape, data })
 }
 
-/// Names mean the same everywhere: `labels` are classes, each row of `probs` is a distribution. All else is content with
+/// Names mean the same everywhere: `labels` are classes, `correct` are flags, each row of `probs` is a distribution. All else is content with
 /// different numbers in `[0, 1)`, and other ones for the input at another position.
 fn element(name: &str, position: usize, index: usize, columns: usize) -> f64 {
     match name {
         "labels" | "random_classes" => (index % 3) as f64,
-        name if name.starts_with("lambda") => 0.5 + 0.25 * (index % 3) as f64,
+        "correct" => (index % 2) as f64,
+        name if name.starts_with("lambda") || name == "temperatures" => 0.5 + 0.25 * (index % 3) as f64,
         "probs" if columns > 1 => {
             let first = 0.5 + 0.25 * (index / columns % 2) as f64;
             if index.is_multiple_of(columns) {
