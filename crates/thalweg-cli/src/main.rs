@@ -4,6 +4,7 @@
 //! it right. A reader that closes the pipe early has what it wanted: that is no error.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod calibrate;
 mod compare;
 mod data;
 mod eval;
@@ -36,6 +37,7 @@ struct Cli {
 enum Command {
     Compare(Box<compare::Args>),
     Study(study::Args),
+    Calibrate(Box<calibrate::Args>),
     Eval(eval::Args),
     List(list::Args),
     Show(show::Args),
@@ -58,6 +60,7 @@ fn run(cli: Cli) -> miette::Result<()> {
     match cli.command {
         Some(Command::Compare(args)) => compare::run(*args),
         Some(Command::Study(args)) => study::run(args),
+        Some(Command::Calibrate(args)) => calibrate::run(*args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::List(args)) => list::run(args, &study::listed()),
         Some(Command::Show(args)) => show::run(args),

@@ -93,7 +93,9 @@ pub fn failed(error: LabError) -> Report {
         LabError::UnknownObjective { .. } => UserError::new(error)
             .help("`thalweg list` describes them".to_owned())
             .into(),
-        LabError::Build(_) | LabError::Config(_) | LabError::Plan(_) => UserError::new(error).into(),
+        LabError::Build(_) | LabError::Config(_) | LabError::Calibration(_) | LabError::Plan(_) => {
+            UserError::new(error).into()
+        }
         LabError::Interrupted => Interrupted::new(&command_line()).into(),
         _ => LabFailure(error).into(),
     }
@@ -132,7 +134,7 @@ pub fn interruption() -> miette::Result<Arc<AtomicBool>> {
 }
 
 /// A bar on the standard error, where that is a terminal.
-fn bar(steps: usize) -> ProgressBar {
+pub fn bar(steps: usize) -> ProgressBar {
     let style =
         ProgressStyle::with_template("{bar:32.cyan/dim} {pos}/{len}  {elapsed}  {eta} left  {wide_msg}");
     let bar = ProgressBar::new(steps as u64).with_style(style.expect("the template is valid"));

@@ -27,6 +27,9 @@ pub enum LabError {
     /// The data does not allow what was asked.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Logits could not be calibrated.
+    #[error(transparent)]
+    Calibration(#[from] thalweg::calibration::CalibrationError),
     /// Scores could not be judged.
     #[error(transparent)]
     Metric(#[from] MetricError),

@@ -1,5 +1,6 @@
 //! Trials, the fair comparison, statistics, the run store, reports and the studies.
 
+pub mod calibration;
 pub mod comparison;
 pub mod csv_out;
 mod error;

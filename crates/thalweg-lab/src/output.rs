@@ -56,17 +56,24 @@ fn new_folder(comparison: &Comparison, out: &Path) -> Result<PathBuf, LabError> 
     unreachable!("some number is free")
 }
 
-fn whole(path: &Path, text: &str) -> Result<(), LabError> {
+/// Writes a file that is whole or not there.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<(), LabError> {
     let failed = |source| LabError::Write {
         path: path.to_owned(),
         source,
     };
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
     let mut file = tempfile::Builder::new()
         .permissions(permissions())
         .tempfile_in(folder)
         .map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.write_all(bytes.as_ref()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use thalweg::calibration::ReliabilityBin;
+
 use crate::undefined;
 
 /// A finished comparison.
@@ -176,17 +178,6 @@ pub struct EpochPoint {
     /// Accuracy on the validation split.
     #[serde(deserialize_with = "undefined::number")]
     pub validation_accuracy: f64,
-}
-
-/// One bin of a reliability diagram.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ReliabilityBin {
-    /// Mean confidence of its samples.
-    pub confidence: f64,
-    /// Share of them classified correctly.
-    pub accuracy: f64,
-    /// Their number.
-    pub count: u64,
 }
 
 /// A point of a loss-against-margin curve.

@@ -30,7 +30,7 @@ pub use error::CalibrationError;
 pub use histogram_binning::HistogramBinning;
 pub use image::{color_jitter, image_to_grayscale};
 pub use isotonic::{IsotonicCalibration, IsotonicRegression};
-pub use logits::Logits;
+pub use logits::{Logits, SUM_TOLERANCE};
 pub use metrics::{Predictions, ReliabilityBin, area_under_roc};
 pub use saved::{FORMAT, SavedError, VERSION};
 pub use temperature_network::TemperatureNetwork;

@@ -1,13 +1,13 @@
 //! The charts of a report, from the records they show.
 
 use crate::metrics::Format;
-use crate::results::{Comparison, Condition, Entry, EpochPoint, Protocol};
+use crate::results::{Comparison, Condition, Entry, EpochPoint, Protocol, ReliabilityBin};
 
 use super::chart::{Forest, ForestRow, Mark, Plot, Scale};
 use super::text;
 
 /// Looks that the style sheet knows; more objectives repeat colours with other dashes.
-const COLOURS: usize = 7;
+pub const COLOURS: usize = 7;
 const DASHES: usize = 4;
 
 /// Which look each objective has, the same throughout the page.
@@ -269,9 +269,14 @@ pub fn training(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String
 
 /// Accuracy against confidence; each bin is a disc, its area the share of samples, hung from the diagonal by its gap.
 pub fn reliability(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String> {
-    let bins: Vec<_> = entry.reliability.iter().filter(|bin| bin.count > 0).collect();
-    let total: u64 = bins.iter().map(|bin| bin.count).sum();
     let class = palette.class(&entry.objective);
+    reliability_of(id, &entry.objective, &class, &entry.reliability)
+}
+
+/// A reliability diagram of what is called `name`, in the look `class`; none without samples.
+pub fn reliability_of(id: &str, name: &str, class: &str, bins: &[ReliabilityBin]) -> Option<String> {
+    let bins: Vec<_> = bins.iter().filter(|bin| bin.count > 0).collect();
+    let total: u64 = bins.iter().map(|bin| bin.count).sum();
     let mut marks = vec![Mark::Line {
         class: "reference".to_owned(),
         points: vec![(0.0, 0.0), (100.0, 100.0)],
@@ -297,7 +302,7 @@ pub fn reliability(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<Str
     }
     let plot = Plot {
         id: id.to_owned(),
-        title: format!("Reliability of {}", entry.objective),
+        title: format!("Reliability of {name}"),
         description: format!(
             "Mean confidence is {:.1} percentage points {} accuracy.",
             gap.abs(),

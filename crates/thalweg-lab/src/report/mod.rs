@@ -1,6 +1,7 @@
-//! `report.html`: a comparison as one self-contained page, without scripts or anything fetched, for a phone, a screen or
-//! paper, light or dark.
+//! `report.html`: a comparison, of objectives or of calibration methods, as one self-contained page, without scripts or
+//! anything fetched, for a phone, a screen or paper, light or dark.
 
+mod calibration;
 mod chart;
 mod confusion;
 mod figures;
@@ -18,6 +19,8 @@ pub fn html(comparison: &Comparison) -> String {
         .render()
         .expect("a template of our own, written to a string, renders")
 }
+
+pub use calibration::html as calibration_html;
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -11,7 +11,7 @@ fn tags(page: &str) -> Vec<&str> {
         .collect()
 }
 
-fn assert_well_formed(page: &str) {
+pub(super) fn assert_well_formed(page: &str) {
     const VOID: [&str; 2] = ["meta", "wbr"];
     let mut open: Vec<&str> = vec!["html", "head"];
     for tag in tags(page) {

@@ -31,6 +31,8 @@ pub enum CalibrationError {
         class: usize,
         value: f64,
     },
+    #[error("the probabilities of sample {sample} are not within 0 and 1, or do not sum to 1")]
+    NoDistribution { sample: usize },
     #[error("the confidence of sample {sample} is {value}; confidences are within 0 and 1")]
     Confidence { sample: usize, value: f64 },
     #[error("every prediction is {outcome}: how well confidence tells right from wrong is not defined")]

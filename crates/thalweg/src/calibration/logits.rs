@@ -7,6 +7,9 @@ use super::CalibrationError;
 /// Rows that one task works on; a constant, so that sums do not depend on the number of threads.
 const CHUNK: usize = 256;
 
+/// By which the sum of a distribution may be off 1: half precision leaves no more.
+pub const SUM_TOLERANCE: f64 = 2e-3;
+
 /// Finite logits `[samples, classes]`, with those of as many transformed views of each sample as there are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logits {
@@ -46,6 +49,31 @@ impl Logits {
             classes,
             views: Vec::new(),
         })
+    }
+
+    /// The log-probabilities of row-major `probabilities` `[samples, classes]`, whose softmax they are. A probability of 0
+    /// counts as the smallest positive number.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), or when a row is no distribution (its sum may be off by [`SUM_TOLERANCE`]).
+    pub fn of_probabilities(probabilities: &[f64], classes: usize) -> Result<Self, CalibrationError> {
+        let logits = probabilities
+            .iter()
+            .map(|p| p.max(f64::MIN_POSITIVE).ln())
+            .collect();
+        let logits = Self::new(logits, classes)?;
+        match probabilities
+            .chunks_exact(classes)
+            .position(|row| !is_distribution(row))
+        {
+            Some(sample) => Err(CalibrationError::NoDistribution { sample }),
+            None => Ok(logits),
+        }
+    }
+
+    /// Whether every row is a distribution: probabilities were taken for logits.
+    pub fn look_like_probabilities(&self) -> bool {
+        self.values.chunks_exact(self.classes).all(is_distribution)
     }
 
     /// Adds row-major `views` `[views, samples, classes]`: the logits that the same model gives to transformed versions
@@ -181,6 +209,11 @@ impl Logits {
     }
 }
 
+fn is_distribution(row: &[f64]) -> bool {
+    let within = row.iter().all(|p| (0.0..=1.0 + SUM_TOLERANCE).contains(p));
+    within && (row.iter().sum::<f64>() - 1.0).abs() <= SUM_TOLERANCE
+}
+
 /// The index of the highest value, the first of equals.
 pub(super) fn top(row: &[f64]) -> usize {
     (1..row.len()).fold(0, |top, k| if row[k] > row[top] { k } else { top })
@@ -261,6 +294,27 @@ pub(super) mod tests {
         let chosen = logits.with_views(&views).unwrap().select(&[2, 0]);
         assert_eq!(chosen.values(), [4.0, 5.0, 0.0, 1.0]);
         assert_eq!(chosen.view_row(1, 0), [20.0, 21.0]);
+    }
+
+    #[test]
+    fn probabilities_are_their_own_softmax() {
+        let probabilities = [0.2, 0.5, 0.3, 1.0, 0.0, 0.0];
+        let logits = Logits::of_probabilities(&probabilities, 3).unwrap();
+        for (found, expected) in logits.probabilities().into_iter().zip(probabilities) {
+            assert!((found - expected).abs() < 1e-15);
+        }
+        assert!(!logits.look_like_probabilities());
+        assert!(
+            Logits::new(probabilities.to_vec(), 3)
+                .unwrap()
+                .look_like_probabilities()
+        );
+        for refused in [[0.2, 0.5], [1.5, -0.5]] {
+            assert_eq!(
+                Logits::of_probabilities(&refused, 2),
+                Err(CalibrationError::NoDistribution { sample: 0 })
+            );
+        }
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl Predictions {
             .chunks_exact(classes)
             .map(|row| {
                 let top = super::logits::top(row);
-                (row[top], top)
+                // A normalised row may sum to a digit above 1.
+                (row[top].min(1.0), top)
             })
             .unzip();
         let correct = predicted.iter().zip(labels).map(|(a, b)| a == b);
@@ -285,6 +286,14 @@ fn predictions(case: &Case) -> Result<Predictions, QuantityError> {
         .or_else(|error| case.refuse_input("confidences", format!("is refused: {error}")))
 }
 
+/// A case may not ask for work without end.
+fn n_bins(case: &Case) -> Result<usize, QuantityError> {
+    match case.count("n_bins", 1)? {
+        bins if bins <= 1_000_000 => Ok(bins),
+        _ => case.refuse_param("n_bins", "a whole number from 1 to 1000000"),
+    }
+}
+
 pub(super) fn quantities() -> Vec<Quantity> {
     let on_predictions = |name, meaning| {
         Quantity::new(name, meaning)
@@ -298,7 +307,7 @@ pub(super) fn quantities() -> Vec<Quantity> {
         )
         .param("n_bins", 25.0)
         .eval(|case| {
-            let (predictions, bins) = (predictions(case)?, case.count("n_bins", 1)?);
+            let (predictions, bins) = (predictions(case)?, n_bins(case)?);
             Ok(Outputs::new()
                 .with("value", predictions.expected_calibration_error(bins))
                 .with("max_calibration_error", predictions.max_calibration_error(bins)))
@@ -309,7 +318,7 @@ pub(super) fn quantities() -> Vec<Quantity> {
         )
         .param("n_bins", 25.0)
         .eval(|case| {
-            let (predictions, bins) = (predictions(case)?, case.count("n_bins", 1)?);
+            let (predictions, bins) = (predictions(case)?, n_bins(case)?);
             Ok(Outputs::new().with("value", predictions.adaptive_calibration_error(bins)))
         }),
         on_predictions(
