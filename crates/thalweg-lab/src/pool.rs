@@ -48,7 +48,26 @@ impl Pool<'_> {
     /// # Errors
     /// The first failure, or [`LabError::Interrupted`].
     pub fn run(&self, dataset: &Arc<Dataset>, specs: &[TrialSpec]) -> Result<Vec<Outcome>, LabError> {
-        let outcomes: Vec<Mutex<Option<Outcome>>> = specs.iter().map(|_| Mutex::new(None)).collect();
+        self.map(specs.len(), |index| {
+            let outcome = self.one(dataset, &specs[index])?;
+            if let Some(outcome) = &outcome {
+                (self.on_done)(&specs[index], outcome);
+            }
+            Ok(outcome)
+        })
+    }
+
+    /// Does `count` pieces of work that are no trials, each on one thread, and returns what they made in order. A piece that
+    /// returns none was interrupted.
+    ///
+    /// # Errors
+    /// The first failure, or [`LabError::Interrupted`].
+    pub fn map<T: Send>(
+        &self,
+        count: usize,
+        piece: impl Fn(usize) -> Result<Option<T>, LabError> + Sync,
+    ) -> Result<Vec<T>, LabError> {
+        let done: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
         let failure: Mutex<Option<LabError>> = Mutex::new(None);
         let next = AtomicUsize::new(0);
         let work = || {
@@ -60,39 +79,31 @@ impl Pool<'_> {
             let _alone = alone.expect("a pool of the current thread needs no other");
             while failure.lock().expect("no panic holds it").is_none() {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(spec) = specs.get(index) else { break };
-                match self.one(dataset, spec) {
-                    Ok(Some(outcome)) => {
-                        (self.on_done)(spec, &outcome);
-                        *outcomes[index].lock().expect("no panic holds it") = Some(outcome);
-                    }
+                if index >= count || self.interrupted.load(Ordering::Relaxed) {
+                    break;
+                }
+                match piece(index) {
+                    Ok(Some(made)) => *done[index].lock().expect("no panic holds it") = Some(made),
                     Ok(None) => break,
                     Err(error) => *failure.lock().expect("no panic holds it") = Some(error),
                 }
             }
         };
         std::thread::scope(|scope| {
-            for _ in 0..self.jobs.clamp(1, specs.len().max(1)) {
+            for _ in 0..self.jobs.clamp(1, count.max(1)) {
                 scope.spawn(work);
             }
         });
         if let Some(error) = failure.into_inner().expect("no panic holds it") {
             return Err(error);
         }
-        let finished: Vec<_> = outcomes
+        let done = done
             .into_iter()
-            .map(|outcome| outcome.into_inner().expect("no panic holds it"))
-            .collect();
-        finished
-            .into_iter()
-            .collect::<Option<_>>()
-            .ok_or(LabError::Interrupted)
+            .map(|made| made.into_inner().expect("no panic holds it"));
+        done.collect::<Option<_>>().ok_or(LabError::Interrupted)
     }
 
     fn one(&self, dataset: &Arc<Dataset>, spec: &TrialSpec) -> Result<Option<Outcome>, LabError> {
-        if self.interrupted.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
         let Some(ledger) = self.ledger else {
             return guarded(dataset, spec, self.interrupted);
         };
