@@ -51,12 +51,10 @@ pub struct Args {
     /// Seed of the folds, and of the weights and batches of networks
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "apply")]
     seed: u64,
-    #[command(flatten)]
-    settings: Settings,
     /// Apply a saved calibrator to the logits; with labels, also judge it
     #[arg(long, value_name = "CALIBRATOR", conflicts_with_all = ["method", "report"])]
     apply: Option<PathBuf>,
-    /// Where to save the calibrator (JSON); with --apply, the probabilities (.npy or .csv)
+    /// Where to save the calibrator (JSON, or .safetensors); with --apply, the probabilities (.npy or .csv)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Write the comparison with reliability diagrams as one HTML page
@@ -68,6 +66,8 @@ pub struct Args {
     /// The most memory any one array may take
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = parse_bytes)]
     memory: u64,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 /// What methods may be told.
@@ -75,25 +75,25 @@ pub struct Args {
 #[command(next_help_heading = "Settings of methods")]
 struct Settings {
     /// histogram: bins a class
-    #[arg(long, value_name = "N", default_value_t = 15)]
+    #[arg(long, value_name = "N", conflicts_with = "apply", default_value_t = 15)]
     bins: usize,
     /// matrix: weight of the mean square off the diagonal
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    #[arg(long, value_name = "X", conflicts_with = "apply", default_value_t = 1.0)]
     off_diagonal_penalty: f64,
     /// vector, matrix: weight of the mean square of the shifts
-    #[arg(long, value_name = "X", default_value_t = 0.01)]
+    #[arg(long, value_name = "X", conflicts_with = "apply", default_value_t = 0.01)]
     intercept_penalty: f64,
     /// Networks: classes of the original at which views are looked at
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", conflicts_with = "apply", default_value_t = 4)]
     top_k: usize,
     /// Networks: Adam steps
-    #[arg(long, value_name = "N", default_value_t = 600)]
+    #[arg(long, value_name = "N", conflicts_with = "apply", default_value_t = 600)]
     steps: usize,
     /// Networks: learning rate
-    #[arg(long, value_name = "X", default_value_t = 2e-3)]
+    #[arg(long, value_name = "X", conflicts_with = "apply", default_value_t = 2e-3)]
     learning_rate: f64,
     /// Networks: samples of a step
-    #[arg(long, value_name = "N", default_value_t = 1000)]
+    #[arg(long, value_name = "N", conflicts_with = "apply", default_value_t = 1000)]
     batch_size: usize,
 }
 
@@ -187,8 +187,11 @@ fn save(found: &Calibration, out: &Path) -> miette::Result<(Method, String)> {
     let methods = found.methods.iter();
     let lowest = methods.min_by(|a, b| a.after.nll.total_cmp(&b.after.nll));
     let judged = lowest.expect("there is at least one method");
-    let text = judged.calibrator.to_json() + "\n";
-    output::whole(out, text).map_err(failed)?;
+    let bytes = match out.extension().and_then(|extension| extension.to_str()) {
+        Some("safetensors") => judged.calibrator.to_safetensors(),
+        _ => (judged.calibrator.to_json() + "\n").into_bytes(),
+    };
+    output::whole(out, bytes).map_err(failed)?;
     Ok((judged.method, judged.learnt.clone()))
 }
 

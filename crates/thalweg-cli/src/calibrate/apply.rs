@@ -15,9 +15,9 @@ use crate::layout;
 use crate::run_args::failed;
 
 pub fn run(args: &Args, file: &Path) -> miette::Result<()> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| UserError::new(format!("{}: {error}", file.display())))?;
-    let calibrator = Calibrator::from_json(&text)
+    let bytes =
+        std::fs::read(file).map_err(|error| UserError::new(format!("{}: {error}", file.display())))?;
+    let calibrator = Calibrator::from_bytes(&bytes)
         .map_err(|error| UserError::new(format!("{}: {error}", file.display())))?;
     let set = read(args)?;
     let logits = logits(args, &set)?;

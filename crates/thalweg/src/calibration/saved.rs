@@ -6,7 +6,10 @@
 //!  "parameters": {"temperature": 1.37}}
 //! ```
 //!
-//! Numbers come back with the same bits.
+//! or safetensors with the same document in its metadata ([`Calibrator::to_safetensors`]). Numbers come back with the
+//! same bits.
+
+mod tensors;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,6 +28,8 @@ pub const VERSION: u64 = 1;
 pub enum SavedError {
     #[error("not a saved calibrator: {0}")]
     Json(#[from] serde_json::Error),
+    #[error("not a calibrator in safetensors: {0}")]
+    Tensors(String),
     #[error("not a saved calibrator: its format is `{0}`, not `{FORMAT}`")]
     Format(String),
     #[error("the calibrator is of version {0}; this thalweg reads versions up to {VERSION}")]
@@ -52,6 +57,10 @@ struct Saved {
 impl Calibrator {
     /// The calibrator as JSON, indented.
     pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(&self.document()).expect("what was made of JSON is JSON")
+    }
+
+    fn document(&self) -> Value {
         let parameters = match &self.fitted {
             Fitted::Temperature(fitted) => serde_json::to_value(fitted),
             Fitted::Ensemble(fitted) => serde_json::to_value(fitted),
@@ -78,7 +87,7 @@ impl Calibrator {
             output: format!("probabilities [samples, {}]", self.classes),
             parameters: parameters.expect("parameters are finite numbers"),
         };
-        serde_json::to_string_pretty(&saved).expect("what was made of JSON is JSON")
+        serde_json::to_value(saved).expect("texts and numbers are JSON")
     }
 
     /// Reads what [`to_json`](Self::to_json) wrote, and checks it.
@@ -86,7 +95,24 @@ impl Calibrator {
     /// # Errors
     /// When it is no calibrator, of a later version, of an unknown method, or its parameters do not go together.
     pub fn from_json(text: &str) -> Result<Self, SavedError> {
-        let document: Value = serde_json::from_str(text)?;
+        Self::from_document(serde_json::from_str(text)?)
+    }
+
+    /// Reads a file of either kind.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json) and [`from_safetensors`](Self::from_safetensors).
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, SavedError> {
+        // A safetensors file starts with the length of its header, which as text would be beyond any file.
+        let length = bytes.first_chunk().map(|length| u64::from_le_bytes(*length));
+        if length.is_some_and(|length| length <= bytes.len() as u64) {
+            Self::from_safetensors(bytes)
+        } else {
+            Self::from_document(serde_json::from_slice(bytes)?)
+        }
+    }
+
+    fn from_document(document: Value) -> Result<Self, SavedError> {
         // A file of something else is told so before any field is missed.
         let format = document
             .get("format")
@@ -251,6 +277,12 @@ mod tests {
         for method in Method::ALL {
             let calibrator = fitted(method);
             assert_eq!(Calibrator::from_json(&calibrator.to_json()).unwrap(), calibrator);
+            let tensors = calibrator.to_safetensors();
+            assert_eq!(Calibrator::from_safetensors(&tensors).unwrap(), calibrator);
+            assert_eq!(calibrator.to_safetensors(), tensors, "it is determined");
+            for bytes in [tensors, calibrator.to_json().into_bytes()] {
+                assert_eq!(Calibrator::from_bytes(&bytes).unwrap(), calibrator);
+            }
         }
     }
 
@@ -275,6 +307,21 @@ mod tests {
                 .contains("not a saved calibrator")
         );
         assert!(Calibrator::from_json("[1, 2").is_err());
+    }
+
+    #[test]
+    fn damaged_bytes_are_refused() {
+        let bytes = fitted(Method::Matrix).to_safetensors();
+        let holds = String::from_utf8_lossy(&bytes).contains(r#""weights":{"dtype":"F64","shape":[9]"#);
+        assert!(holds, "named by their place");
+        for cut in 0..bytes.len() {
+            assert!(Calibrator::from_bytes(&bytes[..cut]).is_err(), "{cut}");
+        }
+        let mut infinite = bytes.clone();
+        let last = infinite.len() - 8;
+        infinite[last..].copy_from_slice(&f64::INFINITY.to_le_bytes());
+        let refused = Calibrator::from_bytes(&infinite).unwrap_err().to_string();
+        assert!(refused.contains("holds inf"), "{refused}");
     }
 
     #[test]

@@ -85,7 +85,8 @@ pub(super) fn run(scale: &Scale) -> (Table, Vec<Claim>) {
     // Descent raises the temperature of a mistake where the slope is not above 0.
     let sharpened = |slopes: &[f64], low: f64, high: f64| {
         let each = triples.iter().zip(slopes);
-        let mistakes = each.filter(|(triple, _)| triple.margin() > low && triple.margin() <= high + 1e-12);
+        let mistakes =
+            each.filter(|(triple, _)| triple.margin() > low + 1e-12 && triple.margin() <= high + 1e-12);
         let slopes: Vec<f64> = mistakes.map(|(_, &slope)| slope).collect();
         let wrong = slopes.iter().filter(|&&slope| slope > ROUNDING).count();
         (wrong, slopes.len())
