@@ -41,7 +41,7 @@ pub use logit_normalization::LogitNormalization;
 pub use multiclass_hinge::{MulticlassHingeLossConfig, Violations};
 pub use robust_log::RobustLogLossConfig;
 pub use symmetric_cross_entropy::SymmetricCrossEntropyLossConfig;
-pub use truncated_generalized_cross_entropy::TruncatedGeneralizedCrossEntropyLossConfig;
+pub use truncated_generalized_cross_entropy::{TruncateLate, TruncatedGeneralizedCrossEntropyLossConfig};
 
 use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
