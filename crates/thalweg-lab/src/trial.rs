@@ -63,9 +63,32 @@ pub enum OptimizerSpec {
     Sgd {
         /// Share of the last step that a step repeats.
         momentum: f64,
-        /// Epochs, counted from 0, before which the learning rate is divided by 10.
-        drops: Vec<usize>,
+        /// How the learning rate changes.
+        schedule: Schedule,
     },
+}
+
+/// How a learning rate changes from epoch to epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Divided by 10 before each of these epochs, counted from 0.
+    Drops(Vec<usize>),
+    /// Half a cosine wave down, which would reach 0 after the last epoch.
+    Cosine,
+}
+
+impl Schedule {
+    /// Factor of the learning rate in an epoch.
+    fn factor(&self, epoch: usize, epochs: usize) -> f64 {
+        match self {
+            Self::Drops(drops) => {
+                let passed = drops.iter().filter(|&&drop| drop <= epoch).count();
+                0.1_f64.powi(passed as i32)
+            }
+            Self::Cosine => 0.5 + 0.5 * (std::f64::consts::PI * epoch as f64 / epochs as f64).cos(),
+        }
+    }
 }
 
 impl OptimizerSpec {
@@ -74,13 +97,10 @@ impl OptimizerSpec {
     }
 
     /// Factor of the learning rate in an epoch.
-    fn rate(&self, epoch: usize) -> f64 {
+    fn rate(&self, epoch: usize, epochs: usize) -> f64 {
         match self {
             Self::Adam => 1.0,
-            Self::Sgd { drops, .. } => {
-                let passed = drops.iter().filter(|&&drop| drop <= epoch).count();
-                0.1_f64.powi(passed as i32)
-            }
+            Self::Sgd { schedule, .. } => schedule.factor(epoch, epochs),
         }
     }
 }
@@ -197,15 +217,16 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_falls_tenfold_at_each_drop() {
-        let sgd = OptimizerSpec::Sgd {
-            momentum: 0.9,
-            drops: vec![2, 4],
-        };
-        let rates: Vec<f64> = (0..6).map(|epoch| sgd.rate(epoch)).collect();
-        for (rate, expected) in rates.into_iter().zip([1.0, 1.0, 0.1, 0.1, 0.01, 0.01]) {
+    fn the_rate_falls_as_scheduled() {
+        let rates =
+            |schedule: Schedule| -> Vec<f64> { (0..6).map(|epoch| schedule.factor(epoch, 6)).collect() };
+        let drops = rates(Schedule::Drops(vec![2, 4]));
+        for (rate, expected) in drops.into_iter().zip([1.0, 1.0, 0.1, 0.1, 0.01, 0.01]) {
             assert!((rate - expected).abs() < 1e-15);
         }
-        assert_eq!(OptimizerSpec::Adam.rate(100), 1.0);
+        let cosine = rates(Schedule::Cosine);
+        assert_eq!((cosine[0], cosine[3]), (1.0, 0.5));
+        assert!(cosine.is_sorted_by(|a, b| a > b) && cosine[5] > 0.0);
+        assert_eq!(OptimizerSpec::Adam.rate(100, 200), 1.0);
     }
 }

@@ -1,10 +1,12 @@
 //! What a trainer knows of an objective, and what an objective says of itself.
 //!
-//! [`Objective`] is all that a training loop calls. An [`ObjectiveEntry`] is its page in the catalogue: what it is,
+//! [`Objective`] is all that a training loop calls. One that knows `∂L/∂score` is a [`GradientObjective`]. An [`ObjectiveEntry`] is its page in the catalogue: what it is,
 //! when to reach for it, what it costs, which parameters may be tuned and over which ranges.
 
+mod gradient;
 mod margin;
 
+pub use gradient::{Descend, GradientObjective, ScoreGradient};
 pub use margin::margin_curve;
 
 use std::collections::BTreeMap;

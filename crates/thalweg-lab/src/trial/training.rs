@@ -127,7 +127,7 @@ impl<'a> Trial<'a> {
         let value = loss.clone().into_scalar::<f64>();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
         let gradients = clipped(gradients, &self.network);
-        let rate = self.spec.learning_rate * self.spec.optimizer.rate(progress.epoch);
+        let rate = self.spec.learning_rate * self.spec.optimizer.rate(progress.epoch, self.spec.epochs);
         self.network = self.optimizer.step(rate, self.network.clone(), gradients);
         value
     }

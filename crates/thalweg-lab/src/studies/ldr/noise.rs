@@ -6,11 +6,11 @@ use std::sync::Arc;
 use thalweg_data::Dataset;
 
 use crate::LabError;
-use crate::model::{Activation, ModelSpec};
+use crate::model::{Activation, ModelSpec, Normalization, ScoreForm};
 use crate::pool::Pool;
 use crate::statistics::{Paired, paired, summary};
 use crate::study::{Claim, Scale, Table, Verdict, Weight};
-use crate::trial::{DataSpec, NoiseKind, NoiseSpec, OptimizerSpec, Outcome, TrialSpec};
+use crate::trial::{DataSpec, NoiseKind, NoiseSpec, OptimizerSpec, Outcome, Schedule, TrialSpec};
 
 struct Setting {
     label: &'static str,
@@ -116,13 +116,15 @@ fn trial(scale: &Scale, fingerprint: &str, setting: &Setting, method: &Method, s
     let model = ModelSpec::Mlp {
         hidden: vec![64],
         activation: Activation::Tanh,
+        normalization: Normalization::None,
+        scores: ScoreForm::ByClass,
     };
     let settings = method.settings.iter();
     let settings = settings.map(|&(name, value)| (name.to_owned(), value)).collect();
     let mut spec = TrialSpec::new(data, model, method.objective, settings, seed);
     spec.optimizer = OptimizerSpec::Sgd {
         momentum: 0.9,
-        drops: vec![30, 45],
+        schedule: Schedule::Drops(vec![30, 45]),
     };
     spec.learning_rate = 0.03;
     spec.weight_decay = 5e-3;
