@@ -20,7 +20,9 @@ use crate::metrics::{self, Metric};
 use crate::model::{LEAST_SIDE, ModelSpec};
 use crate::pool::Pool;
 use crate::results::{Comparison, Condition};
-use crate::trial::{AttackSpec, DataSpec, ImbalanceKind, JudgedOn, NoiseKind, NoiseSpec, Outcome, TrialSpec};
+use crate::trial::{
+    AttackSpec, DataSpec, ImbalanceKind, JudgedOn, NoiseKind, NoiseSpec, Outcome, Scaling, TrialSpec,
+};
 use crate::tuning::{Candidate, candidates};
 
 /// What is to be compared, and how.
@@ -236,6 +238,7 @@ impl Checked<'_> {
                 kind: self.plan.noise_kind,
             }),
             imbalance: self.plan.imbalance,
+            scaling: Scaling::Standardized,
         }
     }
 

@@ -176,6 +176,20 @@ pub struct EpochPoint {
     /// Accuracy on the validation split.
     #[serde(deserialize_with = "undefined::number")]
     pub validation_accuracy: f64,
+    /// How well the training split is fitted, where the trial was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Fit>,
+}
+
+/// How well the training split is fitted.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Fit {
+    /// Accuracy on it.
+    #[serde(deserialize_with = "undefined::number")]
+    pub accuracy: f64,
+    /// Mean cross-entropy on it, nats.
+    #[serde(deserialize_with = "undefined::number")]
+    pub cross_entropy: f64,
 }
 
 /// One bin of a reliability diagram.

@@ -5,7 +5,7 @@ mod data;
 mod evaluation;
 mod training;
 
-pub use data::{DataSpec, ImbalanceKind, NoiseKind, NoiseSpec, Prepared};
+pub use data::{DataSpec, ImbalanceKind, NoiseKind, NoiseSpec, Prepared, Scaling};
 pub use training::run;
 
 use std::collections::BTreeMap;
@@ -46,6 +46,9 @@ pub struct TrialSpec {
     pub batch_size: usize,
     /// Seed of split, weights, batches and the objective's own draws.
     pub seed: u64,
+    /// What is recorded after each epoch.
+    #[serde(default, skip_serializing_if = "CurveDetail::is_plain")]
+    pub curve: CurveDetail,
     /// What the trained model is judged on.
     pub judged_on: JudgedOn,
     /// Attack of the robust accuracy.
@@ -105,6 +108,23 @@ impl OptimizerSpec {
     }
 }
 
+/// What is recorded after each epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CurveDetail {
+    /// The training loss and the accuracy on the validation split.
+    #[default]
+    Plain,
+    /// How well the training split is fitted as well.
+    Fit,
+}
+
+impl CurveDetail {
+    fn is_plain(&self) -> bool {
+        *self == Self::Plain
+    }
+}
+
 /// A split to judge on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -153,6 +173,7 @@ impl TrialSpec {
             epochs: 30,
             batch_size: 64,
             seed,
+            curve: CurveDetail::Plain,
             judged_on: JudgedOn::Test,
             attack: None,
         }
@@ -206,6 +227,7 @@ mod tests {
             validation_fraction: 0.0,
             noise: None,
             imbalance: None,
+            scaling: Scaling::Standardized,
         };
         let spec = TrialSpec::new(data, ModelSpec::mlp(vec![8]), "focal", Settings::new(), 0);
         let text = serde_json::to_string(&spec).unwrap();

@@ -161,6 +161,7 @@ fn mean_curve(outcomes: &[Outcome]) -> Vec<EpochPoint> {
             epoch: epoch + 1,
             train_loss: mean(epoch, |point| point.train_loss),
             validation_accuracy: mean(epoch, |point| point.validation_accuracy),
+            fit: None,
         })
         .collect()
 }

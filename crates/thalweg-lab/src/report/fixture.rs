@@ -184,6 +184,7 @@ fn entry(
                         + 0.02 * stream.uniform(),
                     validation_accuracy: accuracy - 0.6 * left - noise * 0.002 * epoch as f64
                         + 0.01 * stream.uniform(),
+                    fit: None,
                 }
             })
             .collect(),

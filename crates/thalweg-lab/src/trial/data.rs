@@ -25,6 +25,26 @@ pub struct DataSpec {
     pub noise: Option<NoiseSpec>,
     /// Ratio of the largest to the smallest class in the training split, and the profile between.
     pub imbalance: Option<(f64, ImbalanceKind)>,
+    /// What is done to the columns of a table.
+    #[serde(default, skip_serializing_if = "Scaling::is_standardized")]
+    pub scaling: Scaling,
+}
+
+/// What is done to the columns of a table. Images keep their range whatever this says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scaling {
+    /// Brought to mean 0 and variance 1 on the training split.
+    #[default]
+    Standardized,
+    /// Nothing.
+    AsIs,
+}
+
+impl Scaling {
+    fn is_standardized(&self) -> bool {
+        *self == Self::Standardized
+    }
 }
 
 /// Label noise.
@@ -136,7 +156,8 @@ impl Prepared {
             };
         }
         // Images keep their range, in which perturbations have a meaning; table columns have none in common.
-        let scaler = (!is_image(dataset)).then(|| Standardizer::fit(dataset, &train.rows));
+        let scaled = spec.scaling.is_standardized() && !is_image(dataset);
+        let scaler = scaled.then(|| Standardizer::fit(dataset, &train.rows));
         Ok(Self {
             dataset: Arc::clone(dataset),
             scaler,

@@ -17,11 +17,11 @@ use thalweg_kernels::random::Stream;
 
 use super::data::{Part, targets};
 use super::evaluation::{robust_accuracy, scores};
-use super::{JudgedOn, OptimizerSpec, Outcome, Prepared, Remembered, TrialSpec};
+use super::{CurveDetail, JudgedOn, OptimizerSpec, Outcome, Prepared, Remembered, TrialSpec};
 use crate::LabError;
 use crate::metrics::{BINS, Scores};
 use crate::model::Network;
-use crate::results::EpochPoint;
+use crate::results::{EpochPoint, Fit};
 
 /// Gradients are scaled down to this Euclidean norm over all parameters.
 const LARGEST_GRADIENT: f64 = 5.0;
@@ -54,6 +54,7 @@ pub fn run(
             epoch: epoch + 1,
             train_loss,
             validation_accuracy: trial.validation_accuracy(),
+            fit: (spec.curve == CurveDetail::Fit).then(|| trial.fit()),
         });
     }
     let mut outcome = trial.judge()?;
@@ -145,6 +146,23 @@ impl<'a> Trial<'a> {
             .zip(&part.labels)
             .filter(|(row, label)| argmax(row) == **label as usize);
         right.count() as f64 / part.rows.len() as f64
+    }
+
+    /// How well the training split is fitted; NaN where scores are no numbers.
+    fn fit(&self) -> Fit {
+        let part = &self.prepared.train;
+        let classes = self.prepared.dataset().classes.len();
+        let logits = scores(&self.network, &self.prepared, part);
+        match Scores::new(&logits, classes, &part.labels) {
+            Ok(scores) => Fit {
+                accuracy: scores.accuracy(),
+                cross_entropy: scores.negative_log_likelihood(),
+            },
+            Err(_) => Fit {
+                accuracy: f64::NAN,
+                cross_entropy: f64::NAN,
+            },
+        }
     }
 
     fn part(&self) -> &Part {

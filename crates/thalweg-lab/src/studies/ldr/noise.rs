@@ -9,8 +9,8 @@ use crate::LabError;
 use crate::model::{Activation, ModelSpec, Normalization, ScoreForm};
 use crate::pool::Pool;
 use crate::statistics::{Paired, paired, summary};
-use crate::study::{Claim, Scale, Table, Verdict, Weight};
-use crate::trial::{DataSpec, NoiseKind, NoiseSpec, OptimizerSpec, Outcome, Schedule, TrialSpec};
+use crate::study::{Claim, Scale, Table, Verdict, Weight, points};
+use crate::trial::{DataSpec, NoiseKind, NoiseSpec, OptimizerSpec, Outcome, Scaling, Schedule, TrialSpec};
 
 struct Setting {
     label: &'static str,
@@ -112,6 +112,7 @@ fn trial(scale: &Scale, fingerprint: &str, setting: &Setting, method: &Method, s
         validation_fraction: 0.2,
         noise: setting.noise,
         imbalance: None,
+        scaling: Scaling::Standardized,
     };
     let model = ModelSpec::Mlp {
         hidden: vec![64],
@@ -295,11 +296,6 @@ fn higher_for_corrupted(grid: &Grid) -> Claim {
         verdict: Some(Verdict::of_all(differences.iter().map(Verdict::above_zero))),
         weight: Weight::Decisive,
     }
-}
-
-fn points(difference: &Paired) -> String {
-    let [mean, low, high] = [difference.mean, difference.low, difference.high].map(|share| 100.0 * share);
-    format!("{mean:+.2} pp [{low:+.2}, {high:+.2}]").replace('-', "−")
 }
 
 fn accuracy_table<'a>(rows: impl Iterator<Item = (&'a Contender, Option<f64>)>) -> Table {
