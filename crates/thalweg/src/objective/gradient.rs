@@ -129,6 +129,7 @@ mod tests {
             targets: Tensor::from_ints([0, 1], &device),
             ids: vec![0, 1],
             range: None,
+            bags: None,
         };
         let progress = Progress {
             epoch: 0,
