@@ -1,11 +1,13 @@
 //! One training run: data x model x objective x optimiser x seed. Deterministic given its specification; a finished
 //! one is an [`Outcome`], and its specification is the key it is found by.
 
+mod bags;
 mod data;
 mod evaluation;
 mod training;
 
-pub use data::{DataSpec, ImbalanceKind, NoiseKind, NoiseSpec, Prepared, Scaling};
+pub use bags::{BagForming, PartBags, Responses};
+pub use data::{DataSpec, ImbalanceKind, NoiseKind, NoiseSpec, Part, Prepared, Scaling};
 pub use training::run;
 
 use std::collections::BTreeMap;
@@ -228,6 +230,7 @@ mod tests {
             noise: None,
             imbalance: None,
             scaling: Scaling::Standardized,
+            bags: None,
         };
         let spec = TrialSpec::new(data, ModelSpec::mlp(vec![8]), "focal", Settings::new(), 0);
         let text = serde_json::to_string(&spec).unwrap();

@@ -90,6 +90,7 @@ fn comparison(classes: &[&str], noises: &[f64], seeds: usize, objectives: usize)
             class_counts: vec![1797 / classes.len(); classes.len()],
             split: [1149, 288, 360],
             imbalance: None,
+            bags: None,
         },
         conditions: noises
             .iter()

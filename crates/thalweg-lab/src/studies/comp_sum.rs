@@ -54,6 +54,7 @@ fn trial(
         }),
         imbalance: None,
         scaling: Scaling::Standardized,
+        bags: None,
     };
     let (name, settings) = objective;
     let settings = settings

@@ -72,6 +72,8 @@ fn data(pair: [u32; 2], seed: u64) -> Dataset {
         feature_names: (0..width).map(|feature| format!("feature {feature}")).collect(),
         feature_shape: vec![width],
         published_test: Some(TRAINING_ROWS),
+        numbers: None,
+        bags: None,
         licence: None,
     }
 }
@@ -85,6 +87,7 @@ fn trial(scale: &Scale, fingerprint: &str, objective: &str, seed: u64) -> TrialS
         noise: None,
         imbalance: None,
         scaling: Scaling::AsIs,
+        bags: None,
     };
     let model = ModelSpec::Mlp {
         hidden: vec![64, 64],

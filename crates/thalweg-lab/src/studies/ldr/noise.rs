@@ -113,6 +113,7 @@ fn trial(scale: &Scale, fingerprint: &str, setting: &Setting, method: &Method, s
         noise: setting.noise,
         imbalance: None,
         scaling: Scaling::Standardized,
+        bags: None,
     };
     let model = ModelSpec::Mlp {
         hidden: vec![64],
