@@ -10,11 +10,11 @@ use std::time::SystemTime;
 use miette::Report;
 use thalweg::catalogue;
 use thalweg::robustness::Norm;
-use thalweg_data::Dataset;
+use thalweg_data::{Dataset, ReadOptions};
 use thalweg_lab::comparison::Plan;
 use thalweg_lab::model::ModelSpec;
 use thalweg_lab::output;
-use thalweg_lab::trial::{AttackSet, AttackSpec, ImbalanceKind, NoiseKind};
+use thalweg_lab::trial::{AttackSet, AttackSpec, BagForming, ImbalanceKind, NoiseKind};
 
 use crate::failure::UserError;
 use crate::layout;
@@ -32,6 +32,12 @@ pub struct Args {
     path: Option<PathBuf>,
     #[command(flatten)]
     read: ReadArgs,
+    /// Column of bag names: of the targets, only the mean of each bag is used to train and to tune
+    #[arg(long, value_name = "COL", conflicts_with = "bags_of")]
+    bag: Option<String>,
+    /// Form random bags of so many samples, and use only the mean target of each
+    #[arg(long, value_name = "N")]
+    bags_of: Option<usize>,
     /// Objectives to compare [default: all of the family]
     #[arg(
         long,
@@ -40,9 +46,9 @@ pub struct Args {
         conflicts_with = "family"
     )]
     objectives: Vec<String>,
-    /// Compare a whole family; cross-entropy takes part as the baseline
-    #[arg(long, value_name = "FAMILY", default_value = "classification")]
-    family: String,
+    /// Compare a whole family; cross-entropy takes part as the baseline [default: classification, or aggregate for bags]
+    #[arg(long, value_name = "FAMILY")]
+    family: Option<String>,
     /// Shares of training and validation labels to replace [default: 0, or 0.3 for the embedded digits]
     #[arg(long, value_name = "RATE,..", value_delimiter = ',')]
     noise: Vec<f64>,
@@ -73,9 +79,9 @@ pub struct Args {
     /// Sets of parameters tried for each objective, on up to three validation splits; 0 trains with the defaults
     #[arg(long, value_name = "N", default_value_t = 8)]
     tune: usize,
-    /// Metric to rank by
-    #[arg(long, default_value = "accuracy")]
-    metric: String,
+    /// Metric to rank by [default: accuracy, or an error of bag means where targets are numbers]
+    #[arg(long)]
+    metric: Option<String>,
     /// Also measure robust accuracy: l_inf:RADIUS or l_2:RADIUS, in units of the model's inputs
     #[arg(long, value_name = "NORM:RADIUS")]
     attack: Option<Attack>,
@@ -154,7 +160,23 @@ impl FromStr for Attack {
 /// When the data or the plan is at fault, a trial fails, or the run is interrupted.
 pub fn run(args: Args) -> miette::Result<()> {
     let dataset = Arc::new(match &args.path {
-        Some(path) => thalweg_data::open(path, &args.read.options()).map_err(|error| refusal(&error))?,
+        Some(path) => {
+            let options = ReadOptions {
+                bag: args.bag.clone(),
+                ..args.read.options()
+            };
+            thalweg_data::open(path, &options).map_err(|error| refusal(&error))?
+        }
+        None if args.bag.is_some() => {
+            return Err(
+                UserError::new("--bag names a column of a table, and no path is given")
+                    .help(
+                        "give a CSV or Parquet file, or use --bags-of N for random bags of the digits"
+                            .to_owned(),
+                    )
+                    .into(),
+            );
+        }
         None => thalweg_data::digits(),
     });
     let plan = plan(&args, &dataset)?;
@@ -172,7 +194,10 @@ pub fn run(args: Args) -> miette::Result<()> {
 }
 
 fn plan(args: &Args, dataset: &Dataset) -> miette::Result<Plan> {
+    let bags = args.bags_of.map(BagForming::Random);
+    let bags = bags.or(args.bag.as_ref().map(|_| BagForming::Column));
     let noise = match (&args.noise[..], &args.path) {
+        ([], _) if bags.is_some() => vec![0.0],
         ([], None) => vec![SHOWN_NOISE],
         ([], Some(_)) => vec![0.0],
         (rates, _) => {
@@ -209,6 +234,7 @@ fn plan(args: &Args, dataset: &Dataset) -> miette::Result<Plan> {
         epochs: args.epochs,
         batch_size: args.batch_size,
         tries: args.tune,
+        bags,
         metric: args.metric.clone(),
         attack: args.attack.map(|Attack(attack)| attack),
         command: command_line(),
@@ -231,25 +257,26 @@ fn objectives(args: &Args) -> miette::Result<Vec<String>> {
     if !args.objectives.is_empty() {
         return Ok(args.objectives.clone());
     }
+    let in_bags = args.bag.is_some() || args.bags_of.is_some();
+    let family = match &args.family {
+        Some(family) => family,
+        None if in_bags => "aggregate",
+        None => "classification",
+    };
     let of_family: Vec<_> = catalogue::objectives()
         .iter()
-        .filter(|entry| entry.family == args.family)
+        .filter(|entry| entry.family == family)
         .map(|entry| entry.name)
         .collect();
     if of_family.is_empty() {
         let families = catalogue::families();
-        let nearest = catalogue::nearest(&args.family, families.iter().copied());
+        let nearest = catalogue::nearest(family, families.iter().copied());
         let all = format!("the families are {}", families.join(", "));
-        return Err(Report::from(UserError::unknown(
-            "family",
-            &args.family,
-            &nearest,
-            &all,
-        )));
+        return Err(Report::from(UserError::unknown("family", family, &nearest, &all)));
     }
     let habit = ["cross_entropy"]
         .into_iter()
-        .filter(|habit| !of_family.contains(habit));
+        .filter(|habit| !in_bags && !of_family.contains(habit));
     Ok(habit
         .chain(of_family.iter().copied())
         .map(str::to_owned)

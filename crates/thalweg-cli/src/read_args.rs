@@ -28,6 +28,7 @@ impl ReadArgs {
     pub fn options(&self) -> ReadOptions {
         ReadOptions {
             target: self.target.clone(),
+            bag: None,
             drop: self.drop.clone(),
             impute: self.impute,
             memory_limit: self.memory,

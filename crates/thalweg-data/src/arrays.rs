@@ -181,6 +181,8 @@ impl Arrays {
             classes: self.classes,
             feature_shape: self.features.shape,
             published_test: self.published_test,
+            numbers: None,
+            bags: None,
             licence: None,
         })
     }

@@ -1,4 +1,4 @@
-//! A data set in memory: a matrix of features and a class for each of its rows.
+//! A data set in memory: a matrix of features and a target for each of its rows.
 
 use xxhash_rust::xxh3::Xxh3;
 
@@ -9,10 +9,15 @@ pub struct Dataset {
     pub name: String,
     /// The features, row-major, `[len, width]`.
     pub features: Vec<f32>,
-    /// The class of each sample, as an index into `classes`.
+    /// The class of each sample, as an index into `classes`; all 0 where targets are numbers.
     pub labels: Vec<u32>,
-    /// The names of the classes, in numeric order if they are numbers and in alphabetic order otherwise.
+    /// The names of the classes, in numeric order if they are numbers and in alphabetic order otherwise; none where
+    /// targets are numbers.
     pub classes: Vec<String>,
+    /// The targets where they are numbers.
+    pub numbers: Option<Numbers>,
+    /// Which samples belong together, where a column says so.
+    pub bags: Option<BagColumn>,
     /// The names of the features, `width` of them.
     pub feature_names: Vec<String>,
     /// The shape of one sample; its product is `width`. Images are `[channels, height, width]`.
@@ -21,6 +26,31 @@ pub struct Dataset {
     pub published_test: Option<usize>,
     /// Licence and source, where they are known.
     pub licence: Option<String>,
+}
+
+/// Targets that are numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Numbers {
+    /// The name of their column.
+    pub name: String,
+    /// By sample: its own, or the mean of its bag where nothing else is known.
+    pub values: Vec<f64>,
+}
+
+impl Numbers {
+    /// Whether all are from 0 to 1, so that they may be shares.
+    pub fn are_shares(&self) -> bool {
+        self.values.iter().all(|value| (0.0..=1.0).contains(value))
+    }
+}
+
+/// Bags of samples, each with at least one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BagColumn {
+    /// The bag of each sample, as an index into `names`.
+    pub index: Vec<u32>,
+    /// The names of the bags, in order.
+    pub names: Vec<String>,
 }
 
 impl Dataset {
@@ -73,6 +103,14 @@ impl Dataset {
         number(self.labels.len(), &mut hash);
         update_words(&mut hash, self.labels.iter().copied());
         update_words(&mut hash, self.features.iter().map(|value| value.to_bits()));
+        if let Some(numbers) = &self.numbers {
+            for value in &numbers.values {
+                hash.update(&value.to_bits().to_le_bytes());
+            }
+        }
+        if let Some(bags) = &self.bags {
+            update_words(&mut hash, bags.index.iter().copied());
+        }
         format!("{:032x}", hash.digest128())
     }
 }
@@ -121,12 +159,20 @@ mod tests {
         renamed.name = "other".into();
         assert_eq!(renamed.fingerprint(), fingerprint);
 
-        let mut changed = vec![original.clone(); 5];
+        let mut changed = vec![original.clone(); 7];
         changed[0].features[1234] += 1e-3;
         changed[1].labels.swap(0, 1);
         changed[2].classes[3] = "three".into();
         changed[3].published_test = Some(0);
         changed[4].feature_shape = vec![64];
+        changed[5].numbers = Some(super::Numbers {
+            name: "y".into(),
+            values: vec![0.5; original.len()],
+        });
+        changed[6].bags = Some(super::BagColumn {
+            index: vec![0; original.len()],
+            names: vec!["all".into()],
+        });
         for set in changed {
             assert_ne!(set.fingerprint(), fingerprint);
         }

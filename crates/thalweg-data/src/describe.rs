@@ -126,21 +126,30 @@ pub fn describe(path: &Path, options: &ReadOptions) -> Result<Description, DataE
 
 /// Describes a data set in memory.
 pub fn of_dataset(dataset: &Dataset) -> Description {
+    let labels = match dataset.numbers {
+        Some(_) => &[],
+        None => &dataset.labels[..],
+    };
+    let mut description = of_features(
+        &dataset.features,
+        &dataset.feature_shape,
+        &dataset.feature_names,
+        &dataset.classes,
+        labels,
+    );
+    if let Some(targets) = &dataset.numbers {
+        let values = || targets.values.iter().map(|&value| value as f32);
+        description.columns.push(numbers(targets.name.clone(), values));
+        description.target = Some(targets.name.clone());
+    }
     Description {
         name: dataset.name.clone(),
         samples: dataset.len(),
-        target: None,
         missing: 0,
         published_test: dataset.published_test,
         licence: dataset.licence.clone(),
         problems: Vec::new(),
-        ..of_features(
-            &dataset.features,
-            &dataset.feature_shape,
-            &dataset.feature_names,
-            &dataset.classes,
-            &dataset.labels,
-        )
+        ..description
     }
 }
 

@@ -150,6 +150,22 @@ pub enum DataError {
         rows: usize,
     },
 
+    /// Rows without a bag.
+    #[error("{place}: the bag is missing{}", and_more(*count))]
+    MissingBag { place: Place, count: usize },
+
+    /// One column was named for both.
+    #[error("{}: `{column}` cannot be both the target and the bag", file.display())]
+    TargetIsBag { file: PathBuf, column: String },
+
+    /// Bags were asked for where there are no columns.
+    #[error("{}: bags are told by a column, and this is no table", file.display())]
+    BagsWithoutTable { file: PathBuf },
+
+    /// Fewer bags than a split has parts.
+    #[error("a split into {needed} parts needs as many bags, and there {}", are(*bags))]
+    FewBags { bags: usize, needed: usize },
+
     /// Rows without a class.
     #[error("{place}: the class is missing{}", and_more(*count))]
     MissingTarget { place: Place, count: usize },
@@ -277,6 +293,18 @@ impl DataError {
             Self::MissingTarget { .. } => {
                 say("a row without a class teaches nothing: remove it, or choose another `--target`")
             }
+            Self::MissingBag { .. } => {
+                say("a row of no bag has no target: remove it, or choose another `--bag`")
+            }
+            Self::TargetIsBag { .. } => {
+                say("name the column of the targets with `--target`, that of the bags with `--bag`")
+            }
+            Self::BagsWithoutTable { .. } => say(
+                "save the samples as CSV or Parquet with a column of bags, or use `--bags-of N` for random ones",
+            ),
+            Self::FewBags { .. } => say(
+                "bags are kept whole in the parts to train on, to tune by and to test on: more are needed",
+            ),
             Self::NoSuchColumn { .. } => {
                 say("a column is chosen by its name, or by its number counted from 1")
             }
@@ -305,6 +333,13 @@ impl DataError {
                 say("the labels belong to another file, or one of the two is incomplete")
             }
         }
+    }
+}
+
+fn are(bags: usize) -> String {
+    match bags {
+        1 => "is 1".to_owned(),
+        bags => format!("are {bags}"),
     }
 }
 

@@ -84,6 +84,8 @@ fn dataset(name: &str, features: Vec<f32>, width: usize, classes: usize) -> Data
         feature_names: (1..=width).map(|number| format!("x{number}")).collect(),
         feature_shape: vec![width],
         published_test: None,
+        numbers: None,
+        bags: None,
         licence: None,
     }
 }

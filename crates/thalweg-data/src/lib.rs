@@ -28,7 +28,7 @@ pub mod standardize;
 mod table;
 mod useless;
 
-pub use dataset::Dataset;
+pub use dataset::{BagColumn, Dataset, Numbers};
 pub use embedded::digits;
 pub use error::{DataError, Place};
 pub use npy::write_npy;

@@ -28,6 +28,9 @@ pub(crate) enum Raw {
 pub fn open(path: &Path, options: &ReadOptions) -> Result<Dataset, DataError> {
     match read(path, options)? {
         Raw::Table(table) => table.encode(options),
+        Raw::Arrays(_) | Raw::Embedded(_) if options.bag.is_some() => Err(DataError::BagsWithoutTable {
+            file: path.to_owned(),
+        }),
         Raw::Arrays(arrays) => arrays.into_dataset(options),
         Raw::Embedded(dataset) => Ok(dataset),
     }

@@ -33,6 +33,9 @@ pub struct ReadOptions {
     /// default the one column called target, label, labels, class or y, else the last. For IDX and NPY: the path
     /// of the labels. For NPZ: the name of the array.
     pub target: Option<String>,
+    /// A column of a table that says which rows belong to one bag, by name or number. The target may then be a number,
+    /// known for each row or as the mean of its bag.
+    pub bag: Option<String>,
     /// Columns of a table to leave out, by name or number.
     pub drop: Vec<String>,
     /// How to fill in missing values; none: they are an error.
@@ -46,6 +49,7 @@ impl Default for ReadOptions {
     fn default() -> Self {
         Self {
             target: None,
+            bag: None,
             drop: Vec::new(),
             impute: None,
             memory_limit: 2 << 30,

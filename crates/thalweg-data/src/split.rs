@@ -77,6 +77,22 @@ pub fn stratified(
     Ok(split)
 }
 
+/// Splits `count` things at random; every part that is asked for gets at least one.
+///
+/// # Errors
+/// [`DataError::FewBags`] when there are fewer than parts.
+///
+/// # Panics
+/// When the fractions are negative or leave nothing to train on.
+pub fn random(count: usize, fractions: Fractions, seed: u64) -> Result<Split, DataError> {
+    let Fractions { validation, test } = fractions;
+    let needed = 1 + usize::from(validation > 0.0) + usize::from(test > 0.0);
+    if count < needed {
+        return Err(DataError::FewBags { bags: count, needed });
+    }
+    stratified(&vec![0; count], &[String::new()], fractions, seed)
+}
+
 /// Splits a data set, keeping to its published test part if it has one; then only the validation part is cut off the
 /// rest.
 ///

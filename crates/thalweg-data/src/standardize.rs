@@ -113,6 +113,8 @@ mod tests {
             feature_names: vec![String::new(); width],
             feature_shape: vec![width],
             published_test: None,
+            numbers: None,
+            bags: None,
             licence: None,
         }
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg::catalogue;
-use thalweg::objective::{ObjectiveEntry, Settings};
+use thalweg::objective::{ObjectiveEntry, Settings, Supervision};
 use thalweg::robustness::Norm;
 use thalweg_data::Dataset;
 
@@ -20,7 +20,10 @@ use crate::metrics::{self, Metric};
 use crate::model::{LEAST_SIDE, ModelSpec};
 use crate::pool::Pool;
 use crate::results::{Comparison, Condition};
-use crate::trial::{AttackSpec, DataSpec, ImbalanceKind, JudgedOn, NoiseKind, NoiseSpec, Outcome, TrialSpec};
+use crate::trial::{
+    AttackSpec, BagForming, DataSpec, ImbalanceKind, JudgedOn, NoiseKind, NoiseSpec, Outcome, Scaling,
+    TrialSpec,
+};
 use crate::tuning::{Candidate, candidates};
 
 /// What is to be compared, and how.
@@ -44,8 +47,10 @@ pub struct Plan {
     pub batch_size: usize,
     /// Sets of parameters tried for each objective, at each noise level.
     pub tries: usize,
-    /// Name of the ranking metric.
-    pub metric: String,
+    /// How bags are formed, where targets are to be known by bag only.
+    pub bags: Option<BagForming>,
+    /// Name of the ranking metric; none: accuracy, or how well bags are met where there are no classes.
+    pub metric: Option<String>,
     /// Attack of the robust accuracy.
     pub attack: Option<AttackSpec>,
     /// The exact command, for the record.
@@ -78,6 +83,8 @@ pub struct Checked<'a> {
     dataset: &'a Arc<Dataset>,
     entries: Vec<&'static ObjectiveEntry>,
     metric: &'static Metric,
+    /// What tuning goes by: never more than is known of the validation split.
+    tuning_metric: &'static Metric,
     epochs: usize,
     tuning_splits: usize,
     fingerprint: String,
@@ -90,11 +97,16 @@ impl Plan {
     /// When an objective or metric is unknown, a number out of range, or the data does not fit the model or the splits.
     pub fn check<'a>(&'a self, dataset: &'a Arc<Dataset>) -> Result<Checked<'a>, LabError> {
         let entries = self.entries()?;
-        let metric = metrics::find(&self.metric).ok_or_else(|| {
+        self.check_supervision(&entries, dataset)?;
+        let name = match &self.metric {
+            Some(name) => name,
+            None if dataset.numbers.is_some() => bag_metric(dataset),
+            None => "accuracy",
+        };
+        let metric = metrics::find(name).ok_or_else(|| {
             let known: Vec<_> = metrics::CATALOGUE.iter().map(|metric| metric.name).collect();
             LabError::Plan(format!(
-                "there is no metric `{}`; there are {}",
-                self.metric,
+                "there is no metric `{name}`; there are {}",
                 known.join(", ")
             ))
         })?;
@@ -133,6 +145,10 @@ impl Plan {
             dataset,
             entries,
             metric,
+            tuning_metric: match self.bags {
+                Some(_) => metrics::find(bag_metric(dataset)).expect("bags have metrics"),
+                None => metric,
+            },
             epochs: 0,
             tuning_splits: 1,
             fingerprint: dataset.fingerprint(),
@@ -150,6 +166,53 @@ impl Plan {
         })
     }
 
+    /// Whether the objectives are told what they need, and the metrics what there is.
+    fn check_supervision(&self, entries: &[&ObjectiveEntry], dataset: &Dataset) -> Result<(), LabError> {
+        let (told, other) = match self.bags {
+            Some(_) => (Supervision::BagMeans, "is told the mean of each bag only"),
+            None => (Supervision::Classes, "is told the class of each sample"),
+        };
+        if let Some(entry) = entries.iter().find(|entry| entry.supervision() != told) {
+            let advice = match entry.supervision() {
+                Supervision::BagMeans => "give bags with --bag COLUMN or --bags-of N",
+                Supervision::Classes => "leave --bag and --bags-of away, or compare the family aggregate",
+            };
+            return refuse(format!(
+                "{} cannot take part where an objective {other}; {advice}",
+                entry.name
+            ));
+        }
+        match self.bags {
+            None if dataset.numbers.is_some() => {
+                return refuse(
+                    "targets here are numbers, not classes; with --bags-of N they are learnt from means of bags",
+                );
+            }
+            None => return Ok(()),
+            Some(BagForming::Random(0)) => return refuse("a bag has at least one sample"),
+            Some(BagForming::Random(_)) if dataset.published_test.is_some() => {
+                return refuse("random bags need data without a published test part");
+            }
+            Some(BagForming::Column) if dataset.bags.is_none() => {
+                return refuse("the data have no column of bags");
+            }
+            Some(_) => {}
+        }
+        if self.noise.iter().any(|&rate| rate > 0.0) || self.imbalance.is_some() || self.attack.is_some() {
+            return refuse(
+                "noise, imbalance and attacks are for samples with classes of their own, not for bags",
+            );
+        }
+        let by_class = |name: &String| !name.starts_with("bag_") && !["rmse", "r2"].contains(&name.as_str());
+        match &self.metric {
+            Some(name) if dataset.numbers.is_some() && by_class(name) => refuse(format!(
+                "{name} is for classes; for numbers there are bag_rmse, bag_mae, and rmse and r2 where single numbers are \
+                 known, for shares bag_cross_entropy"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn entries(&self) -> Result<Vec<&'static ObjectiveEntry>, LabError> {
         let mut entries: Vec<&'static ObjectiveEntry> = Vec::new();
         for name in &self.objectives {
@@ -162,6 +225,14 @@ impl Plan {
             return refuse("a comparison needs at least two objectives");
         }
         Ok(entries)
+    }
+}
+
+/// The metric that bag means alone decide.
+fn bag_metric(dataset: &Dataset) -> &'static str {
+    match &dataset.numbers {
+        Some(numbers) if !numbers.are_shares() => "bag_rmse",
+        _ => "bag_cross_entropy",
     }
 }
 
@@ -236,6 +307,8 @@ impl Checked<'_> {
                 kind: self.plan.noise_kind,
             }),
             imbalance: self.plan.imbalance,
+            scaling: Scaling::Standardized,
+            bags: self.plan.bags,
         }
     }
 
@@ -306,12 +379,13 @@ impl Checked<'_> {
         Ok(best.collect())
     }
 
-    /// The ranking metric over the splits of a try, turned so that more is better.
+    /// The tuning metric over the splits of a try, turned so that more is better.
     fn mean_gain(&self, splits: &[Outcome]) -> f64 {
-        let value = |outcome: &Outcome| outcome.metrics.get(self.metric.name).copied().unwrap_or(f64::NAN);
+        let metric = self.tuning_metric;
+        let value = |outcome: &Outcome| outcome.metrics.get(metric.name).copied().unwrap_or(f64::NAN);
         let gain = splits
             .iter()
-            .map(|outcome| self.metric.direction.gain(value(outcome)))
+            .map(|outcome| metric.direction.gain(value(outcome)))
             .sum::<f64>();
         if gain.is_nan() {
             f64::NEG_INFINITY

@@ -3,6 +3,10 @@
 //! Initial weights are those of PyTorch's layers, uniform in `±1/√fan_in`, drawn from a named stream: the same for
 //! every objective at the same seed.
 
+mod batch_norm;
+
+pub use batch_norm::BatchNorm;
+
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, tanh};
 use burn::tensor::module::{conv2d, max_pool2d};
@@ -24,6 +28,12 @@ pub enum ModelSpec {
         /// What follows each of them.
         #[serde(default, skip_serializing_if = "Activation::is_relu")]
         activation: Activation,
+        /// What follows each activation.
+        #[serde(default, skip_serializing_if = "Normalization::is_none")]
+        normalization: Normalization,
+        /// What its last layer gives.
+        #[serde(default, skip_serializing_if = "ScoreForm::is_by_class")]
+        scores: ScoreForm,
     },
     /// 3x3 convolutions of 16 and 32 channels, each with ReLU and 2x2 max pooling, then a linear layer. Images only.
     Cnn,
@@ -60,6 +70,40 @@ impl Activation {
     }
 }
 
+/// What a hidden layer's activations go through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalization {
+    /// Nothing.
+    #[default]
+    None,
+    /// Batch normalisation.
+    Batch,
+}
+
+impl Normalization {
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+/// How a network says what it thinks of the classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScoreForm {
+    /// A score for each class.
+    #[default]
+    ByClass,
+    /// One number f for two classes: the scores are `(0, f)`.
+    Single,
+}
+
+impl ScoreForm {
+    fn is_by_class(&self) -> bool {
+        *self == Self::ByClass
+    }
+}
+
 const CHANNELS: [usize; 2] = [16, 32];
 
 /// The smallest image side that two poolings leave something of.
@@ -71,6 +115,8 @@ impl ModelSpec {
         Self::Mlp {
             hidden,
             activation: Activation::Relu,
+            normalization: Normalization::None,
+            scores: ScoreForm::ByClass,
         }
     }
 
@@ -79,14 +125,27 @@ impl ModelSpec {
         let width: usize = shape.iter().product();
         match self {
             Self::Linear => format!("linear {width}-{classes}"),
-            Self::Mlp { hidden, activation } => {
+            Self::Mlp {
+                hidden,
+                activation,
+                normalization,
+                scores,
+            } => {
+                let outputs = match scores {
+                    ScoreForm::ByClass => classes,
+                    ScoreForm::Single => 1,
+                };
                 let widths: Vec<_> = [width]
                     .iter()
                     .chain(hidden)
-                    .chain([&classes])
+                    .chain([&outputs])
                     .map(usize::to_string)
                     .collect();
-                format!("mlp {}, {}", widths.join("-"), activation.words())
+                let normalized = match normalization {
+                    Normalization::None => "",
+                    Normalization::Batch => ", batch norm",
+                };
+                format!("mlp {}, {}{normalized}", widths.join("-"), activation.words())
             }
             Self::Cnn => format!(
                 "cnn 3x3 convolutions of {} and {} channels, ReLU",
@@ -113,14 +172,19 @@ struct Dense {
 pub struct Network {
     convolutions: Vec<Convolution>,
     layers: Vec<Dense>,
+    /// One after each hidden layer, or none at all.
+    norms: Vec<BatchNorm>,
     image: [usize; 3],
     #[module(skip)]
     activation: Activation,
+    #[module(skip)]
+    scores: ScoreForm,
 }
 
 /// How parameters enter a forward pass.
 trait Parameters {
     fn use_tensor<const D: usize>(&self, param: &Param<Tensor<D>>) -> Tensor<D>;
+    fn normalize(&self, norm: &BatchNorm, hidden: Tensor<2>) -> Tensor<2>;
 }
 
 struct Trained;
@@ -128,6 +192,10 @@ struct Trained;
 impl Parameters for Trained {
     fn use_tensor<const D: usize>(&self, param: &Param<Tensor<D>>) -> Tensor<D> {
         param.val()
+    }
+
+    fn normalize(&self, norm: &BatchNorm, hidden: Tensor<2>) -> Tensor<2> {
+        norm.train_step(hidden)
     }
 }
 
@@ -137,25 +205,44 @@ impl Parameters for Frozen {
     fn use_tensor<const D: usize>(&self, param: &Param<Tensor<D>>) -> Tensor<D> {
         param.val().without_autodiff()
     }
+
+    fn normalize(&self, norm: &BatchNorm, hidden: Tensor<2>) -> Tensor<2> {
+        norm.frozen(hidden)
+    }
 }
 
 impl Network {
     /// The network for samples of `shape`, its weights drawn under `seed`.
     ///
     /// # Panics
-    /// When a convolutional net is asked for other samples than images of at least [`LEAST_SIDE`] pixels a side.
+    /// When a convolutional net is asked for other samples than images of at least [`LEAST_SIDE`] pixels a side, or a
+    /// single score for other than two classes.
     pub fn new(spec: &ModelSpec, shape: &[usize], classes: usize, seed: u64, device: &Device) -> Self {
         let mut network = Self {
             convolutions: Vec::new(),
             layers: Vec::new(),
+            norms: Vec::new(),
             image: [1, 1, shape.iter().product()],
             activation: Activation::Relu,
+            scores: ScoreForm::ByClass,
         };
         let mut widths = vec![network.image[2]];
         match spec {
             ModelSpec::Linear => {}
-            ModelSpec::Mlp { hidden, activation } => {
+            ModelSpec::Mlp {
+                hidden,
+                activation,
+                normalization,
+                scores,
+            } => {
                 network.activation = *activation;
+                network.scores = *scores;
+                if *normalization == Normalization::Batch {
+                    network.norms = hidden
+                        .iter()
+                        .map(|&width| BatchNorm::new(width, device))
+                        .collect();
+                }
                 widths.extend(hidden);
             }
             ModelSpec::Cnn => {
@@ -180,7 +267,13 @@ impl Network {
                 widths = vec![inputs * (height / 4) * (width / 4)];
             }
         }
-        widths.push(classes);
+        widths.push(match network.scores {
+            ScoreForm::ByClass => classes,
+            ScoreForm::Single => {
+                assert_eq!(classes, 2, "one number tells two classes apart, not {classes}");
+                1
+            }
+        });
         for (layer, pair) in widths.windows(2).enumerate() {
             let mut stream = Stream::new(seed, "weights", layer as u64);
             network.layers.push(Dense {
@@ -196,11 +289,17 @@ impl Network {
         for (index, layer) in self.layers.iter().enumerate() {
             if index > 0 {
                 hidden = self.activation.of(hidden);
+                if let Some(norm) = self.norms.get(index - 1) {
+                    hidden = parameters.normalize(norm, hidden);
+                }
             }
             let bias = parameters.use_tensor(&layer.bias).unsqueeze();
             hidden = hidden.matmul(parameters.use_tensor(&layer.weight)) + bias;
         }
-        hidden
+        match self.scores {
+            ScoreForm::ByClass => hidden,
+            ScoreForm::Single => Tensor::cat(vec![hidden.zeros_like(), hidden], 1),
+        }
     }
 
     fn convolved(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
@@ -262,6 +361,8 @@ mod tests {
             ModelSpec::Mlp {
                 hidden: vec![5],
                 activation: Activation::Tanh,
+                normalization: Normalization::None,
+                scores: ScoreForm::ByClass,
             },
             ModelSpec::Cnn,
         ] {
@@ -274,6 +375,37 @@ mod tests {
             assert!(!frozen.is_tracked());
             assert_eq!(frozen.into_data(), scores.without_autodiff().into_data());
         }
+    }
+
+    #[test]
+    fn a_single_score_is_that_of_the_second_class() {
+        let device = Device::flex().autodiff();
+        let spec = ModelSpec::Mlp {
+            hidden: vec![5],
+            activation: Activation::Relu,
+            normalization: Normalization::Batch,
+            scores: ScoreForm::Single,
+        };
+        assert_eq!(spec.describe(&[3], 2), "mlp 3-5-1, ReLU, batch norm");
+        let network = Network::new(&spec, &[3], 2, 0, &device);
+        let inputs = Tensor::<2>::from_floats([[1.0, 2.0, 3.0], [0.0, -1.0, 1.0]], &device);
+        let scores = network.forward(inputs.clone());
+        assert_eq!(scores.dims(), [2, 2]);
+        assert_eq!(
+            scores
+                .clone()
+                .slice([0..2, 0..1])
+                .abs()
+                .sum()
+                .into_scalar::<f32>(),
+            0.0
+        );
+        let frozen = network.frozen(inputs.without_autodiff()).into_data();
+        assert_ne!(
+            frozen,
+            scores.without_autodiff().into_data(),
+            "running statistics lag behind"
+        );
     }
 
     #[test]

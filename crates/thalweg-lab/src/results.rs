@@ -55,6 +55,38 @@ pub struct DataSummary {
     pub split: [usize; 3],
     /// Largest over smallest class in the training split, where it was made so.
     pub imbalance: Option<f64>,
+    /// The bags, where targets are known by bag only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bags: Option<BagSummary>,
+}
+
+/// Bags as the trials saw them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BagSummary {
+    /// Bags in the training, validation and test splits.
+    pub split: [usize; 3],
+    /// Samples of the smallest bag to train on.
+    pub smallest: usize,
+    /// Samples of the largest.
+    pub largest: usize,
+    /// The column of the targets, where they are numbers.
+    pub target: Option<String>,
+}
+
+impl BagSummary {
+    /// In words, such as `mean progression known for 40 bags of 5 to 7 samples`.
+    pub fn words(&self) -> String {
+        let of = match &self.target {
+            Some(target) => format!("mean {target}"),
+            None => "shares of the classes".to_owned(),
+        };
+        let sizes = match (self.smallest, self.largest) {
+            (1, 1) => "1 sample".to_owned(),
+            (smallest, largest) if smallest == largest => format!("{smallest} samples"),
+            (smallest, largest) => format!("{smallest} to {largest} samples"),
+        };
+        format!("{of} known for {} bags of {sizes} to train on", self.split[0])
+    }
 }
 
 /// What is the same for every objective.
@@ -178,6 +210,20 @@ pub struct EpochPoint {
     /// Accuracy on the validation split.
     #[serde(deserialize_with = "undefined::number")]
     pub validation_accuracy: f64,
+    /// How well the training split is fitted, where the trial was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Fit>,
+}
+
+/// How well the training split is fitted.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Fit {
+    /// Accuracy on it.
+    #[serde(deserialize_with = "undefined::number")]
+    pub accuracy: f64,
+    /// Mean cross-entropy on it, nats.
+    #[serde(deserialize_with = "undefined::number")]
+    pub cross_entropy: f64,
 }
 
 /// A point of a loss-against-margin curve.

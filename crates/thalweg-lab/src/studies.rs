@@ -2,13 +2,19 @@
 
 mod comp_sum;
 mod correctness_calibration;
+mod ens_loss;
 mod ldr;
 
 use crate::study::Study;
 
 /// All studies.
 pub fn all() -> &'static [Study] {
-    &[comp_sum::STUDY, ldr::STUDY, correctness_calibration::STUDY]
+    &[
+        comp_sum::STUDY,
+        ldr::STUDY,
+        ens_loss::STUDY,
+        correctness_calibration::STUDY,
+    ]
 }
 
 /// The study called `slug`.

@@ -1,11 +1,13 @@
 //! One training run: data x model x objective x optimiser x seed. Deterministic given its specification; a finished
 //! one is an [`Outcome`], and its specification is the key it is found by.
 
+mod bags;
 mod data;
 mod evaluation;
 mod training;
 
-pub use data::{DataSpec, ImbalanceKind, NoiseKind, NoiseSpec, Prepared};
+pub use bags::{BagForming, PartBags, Responses};
+pub use data::{DataSpec, ImbalanceKind, NoiseKind, NoiseSpec, Part, Prepared, Scaling};
 pub use training::run;
 
 use std::collections::BTreeMap;
@@ -19,7 +21,7 @@ use crate::results::{EpochPoint, ReliabilityBin};
 use crate::undefined;
 
 /// Raised when a change of the code changes what trials compute, so that older ones are not taken for new ones.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// Everything that decides what a trial computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +48,9 @@ pub struct TrialSpec {
     pub batch_size: usize,
     /// Seed of split, weights, batches and the objective's own draws.
     pub seed: u64,
+    /// What is recorded after each epoch.
+    #[serde(default, skip_serializing_if = "CurveDetail::is_plain")]
+    pub curve: CurveDetail,
     /// What the trained model is judged on.
     pub judged_on: JudgedOn,
     /// Attack of the robust accuracy.
@@ -63,9 +68,32 @@ pub enum OptimizerSpec {
     Sgd {
         /// Share of the last step that a step repeats.
         momentum: f64,
-        /// Epochs, counted from 0, before which the learning rate is divided by 10.
-        drops: Vec<usize>,
+        /// How the learning rate changes.
+        schedule: Schedule,
     },
+}
+
+/// How a learning rate changes from epoch to epoch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Divided by 10 before each of these epochs, counted from 0.
+    Drops(Vec<usize>),
+    /// Half a cosine wave down, which would reach 0 after the last epoch.
+    Cosine,
+}
+
+impl Schedule {
+    /// Factor of the learning rate in an epoch.
+    fn factor(&self, epoch: usize, epochs: usize) -> f64 {
+        match self {
+            Self::Drops(drops) => {
+                let passed = drops.iter().filter(|&&drop| drop <= epoch).count();
+                0.1_f64.powi(passed as i32)
+            }
+            Self::Cosine => 0.5 + 0.5 * (std::f64::consts::PI * epoch as f64 / epochs as f64).cos(),
+        }
+    }
 }
 
 impl OptimizerSpec {
@@ -74,14 +102,28 @@ impl OptimizerSpec {
     }
 
     /// Factor of the learning rate in an epoch.
-    fn rate(&self, epoch: usize) -> f64 {
+    fn rate(&self, epoch: usize, epochs: usize) -> f64 {
         match self {
             Self::Adam => 1.0,
-            Self::Sgd { drops, .. } => {
-                let passed = drops.iter().filter(|&&drop| drop <= epoch).count();
-                0.1_f64.powi(passed as i32)
-            }
+            Self::Sgd { schedule, .. } => schedule.factor(epoch, epochs),
         }
+    }
+}
+
+/// What is recorded after each epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CurveDetail {
+    /// The training loss and the accuracy on the validation split.
+    #[default]
+    Plain,
+    /// How well the training split is fitted as well.
+    Fit,
+}
+
+impl CurveDetail {
+    fn is_plain(&self) -> bool {
+        *self == Self::Plain
     }
 }
 
@@ -133,6 +175,7 @@ impl TrialSpec {
             epochs: 30,
             batch_size: 64,
             seed,
+            curve: CurveDetail::Plain,
             judged_on: JudgedOn::Test,
             attack: None,
         }
@@ -186,6 +229,8 @@ mod tests {
             validation_fraction: 0.0,
             noise: None,
             imbalance: None,
+            scaling: Scaling::Standardized,
+            bags: None,
         };
         let spec = TrialSpec::new(data, ModelSpec::mlp(vec![8]), "focal", Settings::new(), 0);
         let text = serde_json::to_string(&spec).unwrap();
@@ -197,15 +242,16 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_falls_tenfold_at_each_drop() {
-        let sgd = OptimizerSpec::Sgd {
-            momentum: 0.9,
-            drops: vec![2, 4],
-        };
-        let rates: Vec<f64> = (0..6).map(|epoch| sgd.rate(epoch)).collect();
-        for (rate, expected) in rates.into_iter().zip([1.0, 1.0, 0.1, 0.1, 0.01, 0.01]) {
+    fn the_rate_falls_as_scheduled() {
+        let rates =
+            |schedule: Schedule| -> Vec<f64> { (0..6).map(|epoch| schedule.factor(epoch, 6)).collect() };
+        let drops = rates(Schedule::Drops(vec![2, 4]));
+        for (rate, expected) in drops.into_iter().zip([1.0, 1.0, 0.1, 0.1, 0.01, 0.01]) {
             assert!((rate - expected).abs() < 1e-15);
         }
-        assert_eq!(OptimizerSpec::Adam.rate(100), 1.0);
+        let cosine = rates(Schedule::Cosine);
+        assert_eq!((cosine[0], cosine[3]), (1.0, 0.5));
+        assert!(cosine.is_sorted_by(|a, b| a > b) && cosine[5] > 0.0);
+        assert_eq!(OptimizerSpec::Adam.rate(100, 200), 1.0);
     }
 }

@@ -25,7 +25,8 @@ fn plan() -> Plan {
         epochs: Some(4),
         batch_size: 64,
         tries: 2,
-        metric: "accuracy".to_owned(),
+        bags: None,
+        metric: Some("accuracy".to_owned()),
         attack: None,
         command: "test".to_owned(),
         started: "2026-01-01T00:00:00Z".to_owned(),
@@ -153,10 +154,10 @@ fn plans_that_make_no_sense_are_refused_before_anything_runs() {
         plan.check(&dataset).err().expect("refused").to_string()
     };
     assert!(refused(&|plan| plan.objectives.push("cross_entropie".to_owned())).contains("`cross_entropie`"));
-    assert!(refused(&|plan| plan.metric = "accuracies".to_owned()).contains("macro_f1"));
+    assert!(refused(&|plan| plan.metric = Some("accuracies".to_owned())).contains("macro_f1"));
     assert!(refused(&|plan| plan.noise = vec![1.5]).contains("1.5"));
     assert!(refused(&|plan| plan.objectives.truncate(1)).contains("two objectives"));
-    assert!(refused(&|plan| plan.metric = "robust_accuracy".to_owned()).contains("--attack"));
+    assert!(refused(&|plan| plan.metric = Some("robust_accuracy".to_owned())).contains("--attack"));
     assert!(
         refused(&|plan| plan.imbalance = Some((0.5, thalweg_lab::trial::ImbalanceKind::Step)))
             .contains("0.5")

@@ -2,9 +2,11 @@
 
 mod active_passive;
 mod aldr;
+mod binary_margins;
 mod brier;
 mod comp_sum;
 pub mod comp_sum_theory;
+pub mod ens_loss;
 mod focal;
 mod jensen_shannon;
 mod label_noise;
@@ -14,6 +16,7 @@ mod ldr_euclidean;
 mod ldr_k;
 mod logit_loss;
 mod logit_normalization;
+mod margin_loss;
 mod margins;
 mod multiclass_hinge;
 mod noise_robust;
@@ -29,6 +32,7 @@ pub use aldr::{AldrKl, AldrKlConfig, AldrKlState};
 pub use brier::BrierLossConfig;
 pub use comp_sum::CompSumLossConfig;
 pub(crate) use comp_sum::phi as comp_sum_phi;
+pub use ens_loss::{EnsLoss, EnsLossConfig, Magnitudes};
 pub use focal::FocalLossConfig;
 pub use jensen_shannon::JensenShannonLossConfig;
 pub use label_noise::{Replacement, inject_label_noise};
@@ -38,10 +42,11 @@ pub use ldr_euclidean::LdrEuclideanLossConfig;
 pub use ldr_k::LdrKLossConfig;
 pub use logit_loss::LogitLoss;
 pub use logit_normalization::LogitNormalization;
+pub use margin_loss::{MarginLoss, MarginLossConfig};
 pub use multiclass_hinge::{MulticlassHingeLossConfig, Violations};
 pub use robust_log::RobustLogLossConfig;
 pub use symmetric_cross_entropy::SymmetricCrossEntropyLossConfig;
-pub use truncated_generalized_cross_entropy::TruncatedGeneralizedCrossEntropyLossConfig;
+pub use truncated_generalized_cross_entropy::{TruncateLate, TruncatedGeneralizedCrossEntropyLossConfig};
 
 use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
@@ -62,6 +67,8 @@ pub(crate) fn objectives() -> Vec<ObjectiveEntry> {
         robust_log::objectives(),
         brier::objectives(),
         multiclass_hinge::objectives(),
+        margin_loss::objectives(),
+        ens_loss::objectives(),
     ]
     .concat()
 }
@@ -79,6 +86,8 @@ pub(crate) fn quantities() -> Vec<Quantity> {
         logit_normalization::quantities(),
         noise_robust::quantities(),
         label_noise::quantities(),
+        margin_loss::quantities(),
+        ens_loss::quantities(),
     ]
     .into_iter()
     .flatten()

@@ -1,6 +1,6 @@
 //! Training objectives on [burn]: what a model is asked to minimise, and whether it did what its theory promised.
 //!
-//! - Losses, one file an objective: [`classification`], [`robustness`]. Each has a config with the paper's defaults,
+//! - Losses, one file an objective: [`classification`], [`robustness`], [`aggregate`]. Each has a config with the paper's defaults,
 //!   `init()`, and `forward(...)` on burn tensors of either float type, on any backend.
 //! - What is fitted to a trained classifier so that its probabilities mean what they say: [`calibration`].
 //! - [`objective`]: the one small trait a training loop calls, and an objective's page in the catalogue.
@@ -21,6 +21,7 @@
 //! # Ok::<(), thalweg::ConfigError>(())
 //! ```
 
+pub mod aggregate;
 pub mod bridge;
 pub mod calibration;
 pub mod catalogue;

@@ -1,10 +1,12 @@
 //! What a trainer knows of an objective, and what an objective says of itself.
 //!
-//! [`Objective`] is all that a training loop calls. An [`ObjectiveEntry`] is its page in the catalogue: what it is,
+//! [`Objective`] is all that a training loop calls. One that knows `∂L/∂score` is a [`GradientObjective`]. An [`ObjectiveEntry`] is its page in the catalogue: what it is,
 //! when to reach for it, what it costs, which parameters may be tuned and over which ranges.
 
+mod gradient;
 mod margin;
 
+pub use gradient::{Descend, GradientObjective, ScoreGradient};
 pub use margin::margin_curve;
 
 use std::collections::BTreeMap;
@@ -13,6 +15,7 @@ use burn::tensor::{Int, Tensor};
 use thalweg_kernels::random::Stream;
 
 use crate::ConfigError;
+use crate::aggregate::{Bags, PointLoss};
 
 /// A model as an objective may call it, as often as it needs.
 pub trait Model {
@@ -28,12 +31,25 @@ pub trait Model {
 pub struct Batch {
     /// Inputs `[batch, features]`.
     pub inputs: Tensor<2>,
-    /// Class labels `[batch]`.
+    /// Class labels `[batch]`; none `[0]` where only bag means are known.
     pub targets: Tensor<1, Int>,
     /// Number of each sample in the training split, for objectives that remember samples.
     pub ids: Vec<usize>,
     /// Range that inputs must stay in when they are perturbed.
     pub range: Option<(f64, f64)>,
+    /// What is known where targets are means of bags.
+    pub bags: Option<BagLabels>,
+}
+
+/// Targets of a batch of whole bags.
+#[derive(Clone, Debug)]
+pub struct BagLabels {
+    /// The bag of each sample.
+    pub bags: Bags,
+    /// Mean target of each bag `[bags, columns]`.
+    pub means: Tensor<2>,
+    /// How predictions are compared with means.
+    pub point_loss: PointLoss,
 }
 
 /// How far training has come.
@@ -179,7 +195,24 @@ pub enum BuildError {
     Config(#[from] ConfigError),
 }
 
+/// What an objective must be told of the samples that it is trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supervision {
+    /// The class of each.
+    Classes,
+    /// The mean of each bag.
+    BagMeans,
+}
+
 impl ObjectiveEntry {
+    /// What the objective must be told: its family says it.
+    pub fn supervision(&self) -> Supervision {
+        match self.family {
+            "aggregate" => Supervision::BagMeans,
+            _ => Supervision::Classes,
+        }
+    }
+
     /// The defaults of all parameters.
     pub fn defaults(&self) -> Settings {
         self.parameters

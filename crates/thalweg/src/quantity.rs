@@ -84,6 +84,7 @@ pub struct Quantity {
     params: Vec<(&'static str, Preset)>,
     inputs: Vec<(&'static str, &'static str)>,
     optional: Vec<&'static str>,
+    examples: HashMap<&'static str, Value>,
     eval: Eval,
 }
 
@@ -98,6 +99,7 @@ impl Quantity {
             params: Vec::new(),
             inputs: Vec::new(),
             optional: Vec::new(),
+            examples: HashMap::new(),
             eval,
         }
     }
@@ -129,6 +131,13 @@ impl Quantity {
     pub fn optional_input(mut self, name: &'static str, shape: &'static str) -> Self {
         self.optional.push(name);
         self.input(name, shape)
+    }
+
+    /// What its [example](Self::example) gives for a parameter or input that not any number will do for.
+    #[must_use]
+    pub fn with_example(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.examples.insert(name, value.into());
+        self
     }
 
     /// How it is computed.

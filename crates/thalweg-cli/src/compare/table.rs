@@ -49,11 +49,14 @@ fn about(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
     let [train, validation, test] = data.split;
     writeln!(
         out,
-        "{}  {} samples, {} features, {} classes",
+        "{}  {} samples, {} features, {}",
         styled(TITLE, &data.name),
         data.samples,
         data.features,
-        data.classes.len()
+        match data.classes.len() {
+            0 => "targets are numbers".to_owned(),
+            classes => format!("{classes} classes"),
+        }
     )?;
     let mut lines = vec![
         format!("{train} to train on, {validation} to tune by, {test} to test on"),
@@ -69,6 +72,9 @@ fn about(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
             protocol.epochs
         ),
     ];
+    if let Some(bags) = &data.bags {
+        lines.push(bags.words());
+    }
     if let Some(ratio) = data.imbalance {
         lines.push(format!("largest class {ratio} times the smallest in training"));
     }
@@ -150,6 +156,11 @@ fn short_name(metric: &Metric) -> &'static str {
         "brier" => "Brier",
         "ece_equal_width" => "ECEw",
         "ece_equal_mass" => "ECEm",
+        "bag_cross_entropy" => "bagCE",
+        "bag_rmse" => "bRMSE",
+        "bag_mae" => "bMAE",
+        "rmse" => "RMSE",
+        "r2" => "R²",
         other => other,
     }
 }

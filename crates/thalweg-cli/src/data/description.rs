@@ -30,17 +30,18 @@ pub fn write(out: &mut dyn Write, set: &Description) -> io::Result<()> {
         .target
         .as_ref()
         .map_or(String::new(), |target| format!(", told by column {target}"));
-    let mut facts = vec![
-        ("Samples", counted(set.samples)),
-        ("Features", shape),
-        ("Classes", format!("{}{target}", set.classes.len())),
-        (
-            "Largest to smallest",
-            format!("{} : 1", short(set.imbalance_ratio)),
-        ),
+    let mut facts = vec![("Samples", counted(set.samples)), ("Features", shape)];
+    if set.classes.is_empty() {
+        facts.push(("Targets", format!("numbers{target}")));
+    } else {
+        facts.push(("Classes", format!("{}{target}", set.classes.len())));
+        let ratio = format!("{} : 1", short(set.imbalance_ratio));
+        facts.push(("Largest to smallest", ratio));
+    }
+    facts.extend([
         ("Missing values", counted(set.missing)),
         ("Constant features", counted(set.constant_features)),
-    ];
+    ]);
     if let Some(test) = set.published_test {
         facts.push((
             "Published test part",
@@ -58,7 +59,9 @@ pub fn write(out: &mut dyn Write, set: &Description) -> io::Result<()> {
             label = " ".repeat(labels);
         }
     }
-    classes(out, set)?;
+    if !set.classes.is_empty() {
+        classes(out, set)?;
+    }
     columns(out, set)?;
     for problem in &set.problems {
         alert(out, problem)?;

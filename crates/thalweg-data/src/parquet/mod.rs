@@ -58,7 +58,7 @@ fn read_trusting(path: &Path, options: &ReadOptions) -> Result<Table, DataError>
     let mut kinds = Vec::new();
     for &index in &wanted {
         let kind = kind(path, &schema.column(index))?;
-        if plan.roles[index] != Role::Target {
+        if matches!(plan.roles[index], Role::Feature(_)) {
             kinds.push(kind);
         }
     }

@@ -75,10 +75,41 @@ pub(crate) struct Builder<'a> {
     features: Vec<Feature>,
     cells: Vec<f32>,
     rows: usize,
-    classes: Dictionary,
-    labels: Vec<u32>,
-    unlabelled: usize,
-    first_unlabelled: Option<u64>,
+    classes: Codes,
+    bags: Option<Codes>,
+}
+
+/// A column of names as codes, those of rows without one [`Target::MISSING`].
+#[derive(Default)]
+struct Codes {
+    dictionary: Dictionary,
+    by_row: Vec<u32>,
+    missing: usize,
+    first_missing: Option<u64>,
+}
+
+impl Codes {
+    fn put(&mut self, row: usize, cell: Cell, place: u64) {
+        self.by_row[row] = match cell {
+            Cell::Text(text) if !is_missing(text) => self.dictionary.code(text),
+            Cell::Number(number) if !number.is_nan() => self.dictionary.code(&number.to_string()),
+            _ => {
+                self.missing += 1;
+                self.first_missing.get_or_insert(place);
+                Target::MISSING
+            }
+        };
+    }
+
+    /// The names in order, and each row's.
+    fn sorted(self) -> (Vec<String>, Vec<u32>) {
+        let (names, places) = self.dictionary.sorted();
+        let mut by_row = self.by_row;
+        for code in by_row.iter_mut().filter(|code| **code != Target::MISSING) {
+            *code = places[*code as usize];
+        }
+        (names, by_row)
+    }
 }
 
 struct Feature {
@@ -142,16 +173,15 @@ impl<'a> Builder<'a> {
             features: kinds.iter().copied().map(Feature::new).collect(),
             cells: Vec::new(),
             rows: 0,
-            classes: Dictionary::default(),
-            labels: Vec::new(),
-            unlabelled: 0,
-            first_unlabelled: None,
+            classes: Codes::default(),
+            bags: plan.bag.as_ref().map(|_| Codes::default()),
         }
     }
 
     /// The bytes that `rows` rows take.
     pub(crate) fn bytes(&self, rows: u64) -> u64 {
-        rows.saturating_mul(4 * (self.features.len() as u64 + 1))
+        let codes = 1 + u64::from(self.bags.is_some());
+        rows.saturating_mul(4 * (self.features.len() as u64 + codes))
     }
 
     /// Adds rows of missing values up to `rows` in all.
@@ -159,7 +189,9 @@ impl<'a> Builder<'a> {
         check_memory(&self.file, self.bytes(rows as u64), self.memory_limit)?;
         self.rows = rows;
         self.cells.resize(rows * self.features.len(), f32::NAN);
-        self.labels.resize(rows, Target::MISSING);
+        for codes in std::iter::once(&mut self.classes).chain(&mut self.bags) {
+            codes.by_row.resize(rows, Target::MISSING);
+        }
         Ok(())
     }
 
@@ -184,24 +216,23 @@ impl<'a> Builder<'a> {
                 Ok(())
             }
             Role::Target => self.put_label(row, cell, place),
+            Role::Bag => {
+                let bags = self.bags.as_mut().expect("the plan has a bag column");
+                bags.put(row, cell, place);
+                Ok(())
+            }
         }
     }
 
     fn put_label(&mut self, row: usize, cell: Cell, place: u64) -> Result<(), DataError> {
-        self.labels[row] = match cell {
-            Cell::Text(text) if !is_missing(text) => self.classes.code(text),
-            Cell::Number(number) if !number.is_nan() => self.classes.code(&number.to_string()),
-            _ => {
-                self.unlabelled += 1;
-                self.first_unlabelled.get_or_insert(place);
-                Target::MISSING
-            }
-        };
-        if self.classes.codes.len() > MOST_CATEGORIES {
+        self.classes.put(row, cell, place);
+        let classes = self.classes.dictionary.codes.len();
+        // Numbers of bags are not classes, and may all differ.
+        if classes > MOST_CATEGORIES && self.bags.is_none() {
             return Err(DataError::ManyClasses {
                 file: self.file.clone(),
                 column: self.plan.target.clone(),
-                classes: self.classes.codes.len(),
+                classes,
                 rows: self.rows,
             });
         }
@@ -249,20 +280,18 @@ impl<'a> Builder<'a> {
                 missing: feature.missing,
             });
         }
-        let (classes, places) = self.classes.sorted();
-        for label in self.labels.iter_mut().filter(|label| **label != Target::MISSING) {
-            *label = places[*label as usize];
-        }
+        let (classes, labels) = self.classes.sorted();
         let target = Target {
             name: self.plan.target.clone(),
             classes,
-            labels: self.labels,
+            labels,
         };
         Outcome::Read(Table {
             file: self.file,
             columns,
             cells: self.cells,
             target,
+            bags: self.bags.map(Codes::sorted),
             problems,
         })
     }
@@ -288,12 +317,17 @@ impl<'a> Builder<'a> {
                 });
             }
         }
-        if let Some(line) = self.first_unlabelled {
+        if let Some(line) = self.classes.first_missing {
             let place = place(line, &self.plan.target);
-            problems.push(DataError::MissingTarget {
-                place,
-                count: self.unlabelled,
-            });
+            let count = self.classes.missing;
+            problems.push(DataError::MissingTarget { place, count });
+        }
+        if let (Some(bags), Some(name)) = (&self.bags, &self.plan.bag)
+            && let Some(line) = bags.first_missing
+        {
+            let count = bags.missing;
+            let place = place(line, name);
+            problems.push(DataError::MissingBag { place, count });
         }
         problems
     }

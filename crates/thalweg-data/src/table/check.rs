@@ -66,6 +66,9 @@ impl Table {
     }
 
     fn target_problem(&self) -> Option<DataError> {
+        if self.numbers().is_some() {
+            return None;
+        }
         let labelled = self
             .target
             .labels

@@ -1,7 +1,7 @@
 //! From a table to a data set: missing values filled in, categories one-hot.
 
 use super::{Content, Table, name_of};
-use crate::dataset::Dataset;
+use crate::dataset::{BagColumn, Dataset, Numbers};
 use crate::error::DataError;
 use crate::impute::{Gap, fill};
 use crate::options::ReadOptions;
@@ -25,6 +25,11 @@ impl Table {
                 .collect();
             fill(&mut self.cells, self.columns.len(), &gaps);
         }
+        let numbers = self.numbers().map(|values| Numbers {
+            name: self.target.name.clone(),
+            values,
+        });
+        let bags = self.bags.take().map(|(names, index)| BagColumn { index, names });
         let feature_names = self.feature_names();
         let width = feature_names.len();
         let features = if self
@@ -41,11 +46,19 @@ impl Table {
         Ok(Dataset {
             name: name_of(&self.file),
             features,
-            labels: self.target.labels,
-            classes: self.target.classes,
+            labels: match numbers {
+                Some(_) => vec![0; self.target.labels.len()],
+                None => self.target.labels,
+            },
+            classes: match numbers {
+                Some(_) => Vec::new(),
+                None => self.target.classes,
+            },
             feature_names,
             feature_shape: vec![width],
             published_test: None,
+            numbers,
+            bags,
             licence: None,
         })
     }

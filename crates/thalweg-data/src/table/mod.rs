@@ -15,6 +15,7 @@ pub(crate) use plan::{Plan, Role};
 use std::path::{Path, PathBuf};
 
 use crate::error::DataError;
+use crate::useless::is_identifier;
 
 /// A table as read, whether or not it can be used.
 pub(crate) struct Table {
@@ -23,6 +24,8 @@ pub(crate) struct Table {
     /// `[rows, columns]`: numbers, or indices of categories; NaN where the value is missing.
     pub(crate) cells: Vec<f32>,
     pub(crate) target: Target,
+    /// Names of the bags, sorted, and the bag of each row.
+    pub(crate) bags: Option<(Vec<String>, Vec<u32>)>,
     /// What was wrong with single values, in the order of the columns.
     pub(crate) problems: Vec<DataError>,
 }
@@ -57,6 +60,19 @@ impl Target {
 impl Table {
     pub(crate) fn rows(&self) -> usize {
         self.target.labels.len()
+    }
+
+    /// The targets as numbers, where they are such and not classes: only bags make sense of them.
+    pub(crate) fn numbers(&self) -> Option<Vec<f64>> {
+        self.bags.as_ref()?;
+        let numbers: Option<Vec<f64>> = self.target.classes.iter().map(|text| text.parse().ok()).collect();
+        let numbers = numbers.filter(|numbers| numbers.iter().all(|number| number.is_finite()))?;
+        let measured = numbers.iter().any(|number| number.fract() != 0.0);
+        let many = is_identifier(numbers.len(), self.rows());
+        (measured || many).then(|| {
+            let of_row = |&label: &u32| numbers.get(label as usize).copied().unwrap_or(f64::NAN);
+            self.target.labels.iter().map(of_row).collect()
+        })
     }
 
     /// The cells of a column that have a value.

@@ -14,6 +14,7 @@ pub(crate) struct Plan {
     pub(crate) roles: Vec<Role>,
     pub(crate) features: Vec<String>,
     pub(crate) target: String,
+    pub(crate) bag: Option<String>,
 }
 
 /// What a column is for.
@@ -22,6 +23,7 @@ pub(crate) enum Role {
     /// The feature of this number.
     Feature(usize),
     Target,
+    Bag,
     Dropped,
 }
 
@@ -42,15 +44,30 @@ impl Plan {
         for wanted in &options.drop {
             dropped[find(file, names, wanted)?] = true;
         }
+        let bag = match &options.bag {
+            Some(wanted) => Some(find(file, names, wanted)?),
+            None => None,
+        };
+        let taken: Vec<bool> = (0..names.len())
+            .map(|index| dropped[index] || bag == Some(index))
+            .collect();
         let target = match &options.target {
             Some(wanted) => find(file, names, wanted)?,
-            None => default_target(file, names, &dropped)?,
+            None => default_target(file, names, &taken)?,
         };
+        if bag == Some(target) {
+            return Err(DataError::TargetIsBag {
+                file: file.to_owned(),
+                column: names[target].clone(),
+            });
+        }
         let mut features = Vec::new();
         let roles = (0..names.len())
             .map(|index| {
                 if index == target {
                     Role::Target
+                } else if bag == Some(index) {
+                    Role::Bag
                 } else if dropped[index] {
                     Role::Dropped
                 } else {
@@ -69,6 +86,7 @@ impl Plan {
             roles,
             features,
             target: names[target].clone(),
+            bag: bag.map(|index| names[index].clone()),
         })
     }
 }
@@ -135,6 +153,22 @@ mod tests {
         assert_eq!(plan(&["a", "Label", "c"], None, &[]).unwrap().target, "Label");
         assert_eq!(plan(&["a", "b", "c"], None, &[]).unwrap().target, "c");
         assert_eq!(plan(&["a", "b", "c"], None, &["c"]).unwrap().target, "b");
+    }
+
+    #[test]
+    fn a_bag_column_is_neither_feature_nor_target() {
+        let names: Vec<String> = ["a", "b", "y", "group"].map(str::to_owned).to_vec();
+        let plan = |target: Option<&str>| {
+            let options = ReadOptions {
+                target: target.map(str::to_owned),
+                bag: Some("group".to_owned()),
+                ..ReadOptions::default()
+            };
+            Plan::new(Path::new("t.csv"), &names, &options)
+        };
+        let found = plan(None).unwrap();
+        assert_eq!((found.features.len(), found.target.as_str()), (2, "y"));
+        assert!(matches!(plan(Some("group")), Err(DataError::TargetIsBag { .. })));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use thalweg::objective::margin_curve;
 use super::{Checked, Tuned};
 use crate::LabError;
 use crate::metrics::pool_reliability;
-use crate::results::{Condition, DataSummary, Entry, EpochPoint, MarginPoint, Protocol};
+use crate::results::{BagSummary, Condition, DataSummary, Entry, EpochPoint, MarginPoint, Protocol};
 use crate::statistics::{differences, summary};
-use crate::trial::{AttackSpec, Outcome, Prepared};
+use crate::trial::{AttackSpec, Outcome, Part, Prepared};
 use thalweg::robustness::Norm;
 
 impl Checked<'_> {
@@ -24,6 +24,17 @@ impl Checked<'_> {
             class_counts: dataset.class_counts(),
             split: [&prepared.train, &prepared.validation, &prepared.test].map(|part| part.rows.len()),
             imbalance: self.plan.imbalance.map(|(ratio, _)| ratio),
+            bags: prepared.train.bags.as_ref().map(|part| {
+                let parts = [&prepared.train, &prepared.validation, &prepared.test];
+                let of_part = |part: &Part| part.bags.as_ref().map_or(0, |part| part.bags.len());
+                let sizes = part.bags.sizes();
+                BagSummary {
+                    split: parts.map(of_part),
+                    smallest: sizes.iter().copied().min().unwrap_or(0),
+                    largest: sizes.iter().copied().max().unwrap_or(0),
+                    target: self.dataset.numbers.as_ref().map(|numbers| numbers.name.clone()),
+                }
+            }),
         })
     }
 
@@ -33,7 +44,7 @@ impl Checked<'_> {
             model: self
                 .plan
                 .model
-                .describe(&dataset.feature_shape, dataset.classes.len()),
+                .describe(&dataset.feature_shape, dataset.classes.len().max(1)),
             optimizer: "Adam, gradient norm at most 5".to_owned(),
             seeds: self.plan.seeds,
             epochs: self.epochs,
@@ -66,6 +77,17 @@ impl Checked<'_> {
             .iter()
             .map(|(tuned, outcomes)| self.entry(tuned, outcomes))
             .collect::<Result<Vec<_>, _>>()?;
+        if let Some(entry) = entries
+            .iter()
+            .find(|entry| !entry.metrics.contains_key(self.metric.name))
+        {
+            let known: Vec<&str> = entry.metrics.keys().map(String::as_str).collect();
+            return Err(LabError::Plan(format!(
+                "{} is not known here; there are {}",
+                self.metric.name,
+                known.join(", ")
+            )));
+        }
         let values = |entry: &Entry| entry.metrics[self.metric.name].values.clone();
         let baseline = entries
             .iter()
@@ -161,6 +183,7 @@ fn mean_curve(outcomes: &[Outcome]) -> Vec<EpochPoint> {
             epoch: epoch + 1,
             train_loss: mean(epoch, |point| point.train_loss),
             validation_accuracy: mean(epoch, |point| point.validation_accuracy),
+            fit: None,
         })
         .collect()
 }

@@ -79,6 +79,38 @@ pub const CATALOGUE: &[Metric] = &[
         "",
     ),
     cost(
+        "bag_cross_entropy",
+        "cross-entropy of bags",
+        "cross-entropy of the mean predicted shares of a bag to its own",
+        "nats",
+    ),
+    cost(
+        "bag_rmse",
+        "RMS error of bags",
+        "root mean square error of the mean prediction of a bag",
+        "",
+    ),
+    cost(
+        "bag_mae",
+        "absolute error of bags",
+        "mean absolute error of the mean prediction of a bag",
+        "",
+    ),
+    cost(
+        "rmse",
+        "RMS error",
+        "root mean square error of single predictions",
+        "",
+    ),
+    Metric {
+        name: "r2",
+        title: "R²",
+        meaning: "share of the variance that single predictions explain",
+        unit: "",
+        direction: Direction::HigherIsBetter,
+        format: Format::Number,
+    },
+    cost(
         "ece_equal_width",
         "ECE, equal width",
         "gap between confidence and accuracy, over 15 bins of equal width",

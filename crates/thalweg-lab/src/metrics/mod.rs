@@ -3,12 +3,14 @@
 //! [`Scores`] checks both and computes the softmax once; each metric is a method; [`Scores::evaluate`] is all of
 //! them. Everything accumulates in f64. Equal highest scores go to the class that comes first.
 
+mod bags;
 mod calibration;
 mod catalogue;
 mod ranking;
 
 use std::collections::BTreeMap;
 
+pub use bags::{of_bags, of_numbers};
 pub use calibration::{BINS, pool_reliability};
 pub use catalogue::{CATALOGUE, Direction, Format, Metric, TOP_K, find};
 

@@ -90,6 +90,7 @@ fn comparison(classes: &[&str], noises: &[f64], seeds: usize, objectives: usize)
             class_counts: vec![1797 / classes.len(); classes.len()],
             split: [1149, 288, 360],
             imbalance: None,
+            bags: None,
         },
         conditions: noises
             .iter()
@@ -184,6 +185,7 @@ fn entry(
                         + 0.02 * stream.uniform(),
                     validation_accuracy: accuracy - 0.6 * left - noise * 0.002 * epoch as f64
                         + 0.01 * stream.uniform(),
+                    fit: None,
                 }
             })
             .collect(),

@@ -260,6 +260,9 @@ fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
         );
         facts.push(("Imbalance", fact));
     }
+    if let Some(bags) = &data.bags {
+        facts.push(("Bags", bags.words()));
+    }
     if let Some(attack) = &protocol.attack {
         facts.push(("Attack", attack.clone()));
     }

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use crate::LabError;
 use crate::model::ModelSpec;
 use crate::pool::Pool;
-use crate::statistics::Paired;
 use crate::study::{Advance, Findings, Scale, Study};
-use crate::trial::{DataSpec, NoiseKind, NoiseSpec, TrialSpec};
+use crate::trial::{DataSpec, NoiseKind, NoiseSpec, Scaling, TrialSpec};
 
 pub(super) const STUDY: Study = Study {
     slug: "comp_sum",
@@ -54,6 +53,8 @@ fn trial(
             kind: NoiseKind::Uniform,
         }),
         imbalance: None,
+        scaling: Scaling::Standardized,
+        bags: None,
     };
     let (name, settings) = objective;
     let settings = settings
@@ -63,15 +64,4 @@ fn trial(
     let mut spec = TrialSpec::new(data, ModelSpec::mlp(vec![64]), name, settings, seed);
     spec.epochs = scale.pick(30, 2);
     spec
-}
-
-/// A paired difference in percentage points, to two decimals: intervals end close to 0 here.
-fn points(difference: &Paired) -> String {
-    let [mean, low, high] = [difference.mean, difference.low, difference.high].map(|share| 100.0 * share);
-    let text = if low.is_nan() {
-        format!("{mean:+.2} pp")
-    } else {
-        format!("{mean:+.2} pp [{low:+.2}, {high:+.2}]")
-    };
-    text.replace('-', "−")
 }

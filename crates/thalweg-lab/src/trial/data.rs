@@ -10,6 +10,8 @@ use thalweg_data::split::{self, Fractions};
 use thalweg_data::standardize::Standardizer;
 use thalweg_data::{DataError, Dataset};
 
+use super::bags::{self, BagForming, PartBags, Parts, Responses};
+
 /// What is done to a data set before a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataSpec {
@@ -25,6 +27,29 @@ pub struct DataSpec {
     pub noise: Option<NoiseSpec>,
     /// Ratio of the largest to the smallest class in the training split, and the profile between.
     pub imbalance: Option<(f64, ImbalanceKind)>,
+    /// What is done to the columns of a table.
+    #[serde(default, skip_serializing_if = "Scaling::is_standardized")]
+    pub scaling: Scaling,
+    /// How bags are formed, where targets are known by bag only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bags: Option<BagForming>,
+}
+
+/// What is done to the columns of a table. Images keep their range whatever this says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scaling {
+    /// Brought to mean 0 and variance 1 on the training split.
+    #[default]
+    Standardized,
+    /// Nothing.
+    AsIs,
+}
+
+impl Scaling {
+    fn is_standardized(&self) -> bool {
+        *self == Self::Standardized
+    }
 }
 
 /// Label noise.
@@ -84,12 +109,15 @@ pub struct Part {
     pub rows: Vec<usize>,
     /// Their labels, as trained or judged with.
     pub labels: Vec<u32>,
+    /// Their bags, where targets are known by bag only.
+    pub bags: Option<PartBags>,
 }
 
 /// A data set ready for one trial.
 pub struct Prepared {
     dataset: Arc<Dataset>,
     scaler: Option<Standardizer>,
+    responses: Option<Responses>,
     /// To train on.
     pub train: Part,
     /// To tune by; empty where no share was held out.
@@ -104,6 +132,39 @@ impl Prepared {
     /// # Errors
     /// When a class has too few samples for the splits asked for.
     pub fn new(dataset: &Arc<Dataset>, spec: &DataSpec, seed: u64) -> Result<Self, DataError> {
+        match spec.bags {
+            Some(forming) => Self::in_bags(dataset, spec, forming, seed),
+            None => Self::by_class(dataset, spec, seed),
+        }
+    }
+
+    fn in_bags(
+        dataset: &Arc<Dataset>,
+        spec: &DataSpec,
+        forming: BagForming,
+        seed: u64,
+    ) -> Result<Self, DataError> {
+        let Parts { split, bags } = bags::split(dataset, spec, forming, seed)?;
+        let rows = [split.train, split.validation, split.test];
+        let mut parts = rows.into_iter().zip(bags).map(|(rows, bags)| Part {
+            labels: rows.iter().map(|&row| dataset.labels[row]).collect(),
+            bags: bags.map(|bags| bags::means(dataset, &rows, bags)),
+            rows,
+        });
+        let mut next = || parts.next().expect("three parts");
+        let (train, validation, test) = (next(), next(), next());
+        let responses = train.bags.as_ref().map(|bags| Responses::of(dataset, bags));
+        Ok(Self {
+            dataset: Arc::clone(dataset),
+            scaler: scaler(dataset, spec, &train.rows),
+            responses,
+            train,
+            validation,
+            test,
+        })
+    }
+
+    fn by_class(dataset: &Arc<Dataset>, spec: &DataSpec, seed: u64) -> Result<Self, DataError> {
         let classes = dataset.classes.len();
         let fractions = Fractions {
             validation: 0.0,
@@ -112,7 +173,11 @@ impl Prepared {
         let held_out = split::of_dataset(dataset, fractions, spec.test_seed)?;
         let part = |rows: Vec<usize>| {
             let labels = rows.iter().map(|&row| dataset.labels[row]).collect();
-            Part { rows, labels }
+            Part {
+                rows,
+                labels,
+                bags: None,
+            }
         };
         let mut rest = part(held_out.train);
         let fractions = Fractions {
@@ -126,6 +191,7 @@ impl Prepared {
         let of_rest = |indices: &[usize]| Part {
             rows: indices.iter().map(|&i| rest.rows[i]).collect(),
             labels: indices.iter().map(|&i| rest.labels[i]).collect(),
+            bags: None,
         };
         let mut train = of_rest(&inner.train);
         if let Some((ratio, kind)) = spec.imbalance {
@@ -133,13 +199,13 @@ impl Prepared {
             train = Part {
                 rows: kept.iter().map(|&i| train.rows[i]).collect(),
                 labels: kept.iter().map(|&i| train.labels[i]).collect(),
+                bags: None,
             };
         }
-        // Images keep their range, in which perturbations have a meaning; table columns have none in common.
-        let scaler = (!is_image(dataset)).then(|| Standardizer::fit(dataset, &train.rows));
         Ok(Self {
             dataset: Arc::clone(dataset),
-            scaler,
+            scaler: scaler(dataset, spec, &train.rows),
+            responses: None,
             train,
             validation: of_rest(&inner.validation),
             test: part(held_out.test),
@@ -149,6 +215,18 @@ impl Prepared {
     /// The data set.
     pub fn dataset(&self) -> &Dataset {
         &self.dataset
+    }
+
+    /// What bag means are of, where targets are known by bag only.
+    pub fn responses(&self) -> Option<&Responses> {
+        self.responses.as_ref()
+    }
+
+    /// Numbers that a network is to answer a sample with.
+    pub fn outputs(&self) -> usize {
+        self.responses
+            .as_ref()
+            .map_or(self.dataset.classes.len(), |responses| responses.columns)
     }
 
     /// The range that inputs live in, where they have one: `[0, 1]` for images.
@@ -175,6 +253,12 @@ pub fn targets(labels: impl Iterator<Item = u32>, device: &Device) -> Tensor<1, 
     let labels: Vec<i32> = labels.map(|label| label as i32).collect();
     let count = labels.len();
     Tensor::from_data(TensorData::new(labels, [count]), device)
+}
+
+/// Images keep their range, in which perturbations have a meaning; table columns have none in common.
+fn scaler(dataset: &Dataset, spec: &DataSpec, rows: &[usize]) -> Option<Standardizer> {
+    let scaled = spec.scaling.is_standardized() && !is_image(dataset);
+    scaled.then(|| Standardizer::fit(dataset, rows))
 }
 
 fn is_image(dataset: &Dataset) -> bool {

@@ -1,5 +1,6 @@
 //! The training loop.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -8,23 +9,27 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
+use thalweg::aggregate::{Bags, within_bag_variance};
 use thalweg::catalogue;
-use thalweg::objective::{Batch, Objective, Progress};
+use thalweg::objective::{BagLabels, Batch, Objective, Progress};
 use thalweg_data::Dataset;
 use thalweg_kernels::memory;
 use thalweg_kernels::random::Stream;
 
 use super::data::{Part, targets};
 use super::evaluation::{robust_accuracy, scores};
-use super::{JudgedOn, OptimizerSpec, Outcome, Prepared, Remembered, TrialSpec};
+use super::{CurveDetail, JudgedOn, OptimizerSpec, Outcome, PartBags, Prepared, Remembered, TrialSpec};
 use crate::LabError;
-use crate::metrics::{BINS, Scores};
+use crate::metrics::{BINS, Scores, of_bags, of_numbers};
 use crate::model::Network;
-use crate::results::EpochPoint;
+use crate::results::{EpochPoint, Fit};
 
 /// Gradients are scaled down to this Euclidean norm over all parameters.
 const LARGEST_GRADIENT: f64 = 5.0;
+
+/// Variance within bags, beside the mean square, that is rounding.
+const ROUNDING: f64 = 1e-20;
 
 /// Runs a trial, on this thread alone. None when `interrupted` was set before it ended.
 ///
@@ -54,6 +59,7 @@ pub fn run(
             epoch: epoch + 1,
             train_loss,
             validation_accuracy: trial.validation_accuracy(),
+            fit: (spec.curve == CurveDetail::Fit).then(|| trial.fit()),
         });
     }
     let mut outcome = trial.judge()?;
@@ -79,7 +85,7 @@ impl<'a> Trial<'a> {
         let network = Network::new(
             &spec.model,
             &dataset.feature_shape,
-            dataset.classes.len(),
+            prepared.outputs(),
             spec.seed,
             &device,
         );
@@ -97,12 +103,11 @@ impl<'a> Trial<'a> {
     /// One pass over the training split; returns the mean loss.
     fn epoch(&mut self, epoch: usize) -> f64 {
         let samples = self.prepared.train.rows.len();
-        let mut order: Vec<usize> = (0..samples).collect();
-        Stream::new(self.spec.seed, "batches", epoch as u64).shuffle(&mut order);
         let mut random = Stream::new(self.spec.seed, &self.spec.objective, epoch as u64);
-        let batches = samples.div_ceil(self.spec.batch_size);
+        let batched = self.batches(epoch);
+        let batches = batched.len();
         let mut total = 0.0;
-        for (index, ids) in order.chunks(self.spec.batch_size).enumerate() {
+        for (index, ids) in batched.iter().enumerate() {
             let progress = Progress {
                 epoch,
                 epochs: self.spec.epochs,
@@ -114,20 +119,73 @@ impl<'a> Trial<'a> {
         total / samples as f64
     }
 
+    /// The samples of each batch, in random order; whole bags where there are bags.
+    fn batches(&self, epoch: usize) -> Vec<Vec<usize>> {
+        let train = &self.prepared.train;
+        let size = self.spec.batch_size;
+        let mut stream = Stream::new(self.spec.seed, "batches", epoch as u64);
+        let Some(PartBags { bags, .. }) = &train.bags else {
+            let mut order: Vec<usize> = (0..train.rows.len()).collect();
+            stream.shuffle(&mut order);
+            return order.chunks(size).map(<[usize]>::to_vec).collect();
+        };
+        let mut members = vec![Vec::new(); bags.len()];
+        for (sample, &bag) in bags.index().iter().enumerate() {
+            members[bag].push(sample);
+        }
+        stream.shuffle(&mut members);
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        for bag in members {
+            match batches.last_mut() {
+                Some(batch) if batch.len() + bag.len() <= size => batch.extend(bag),
+                _ => batches.push(bag),
+            }
+        }
+        batches
+    }
+
+    /// What is known of a batch of whole bags.
+    fn bag_labels(&self, ids: &[usize]) -> Option<BagLabels> {
+        let (part, responses) = (self.prepared.train.bags.as_ref()?, self.prepared.responses()?);
+        let mut bags: Vec<usize> = ids.iter().map(|&id| part.bags.index()[id]).collect();
+        bags.sort_unstable();
+        bags.dedup();
+        let place = |id: &usize| {
+            bags.binary_search(&part.bags.index()[*id])
+                .expect("it is among them")
+        };
+        let index = Bags::new(ids.iter().map(place).collect()).expect("no bag of a batch is empty");
+        let columns = responses.columns;
+        let means: Vec<f32> = bags
+            .iter()
+            .flat_map(|&bag| &part.means[bag * columns..][..columns])
+            .map(|&mean| responses.scaled(mean) as f32)
+            .collect();
+        let means = TensorData::new(means, [bags.len(), columns]);
+        Some(BagLabels {
+            bags: index,
+            means: Tensor::from_data(means, &self.device.clone().without_autodiff()),
+            point_loss: responses.point_loss,
+        })
+    }
+
     fn step(&mut self, ids: &[usize], progress: &Progress, random: &mut Stream) -> f64 {
         let train = &self.prepared.train;
         let rows: Vec<usize> = ids.iter().map(|&id| train.rows[id]).collect();
+        let bags = self.bag_labels(ids);
+        let known = ids.iter().filter(|_| bags.is_none());
         let batch = Batch {
             inputs: self.prepared.inputs(&rows, &self.device),
-            targets: targets(ids.iter().map(|&id| train.labels[id]), &self.device),
+            targets: targets(known.map(|&id| train.labels[id]), &self.device),
             ids: ids.to_vec(),
             range: self.prepared.range(),
+            bags,
         };
         let loss = self.objective.loss(&self.network, &batch, progress, random);
         let value = loss.clone().into_scalar::<f64>();
         let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
         let gradients = clipped(gradients, &self.network);
-        let rate = self.spec.learning_rate * self.spec.optimizer.rate(progress.epoch);
+        let rate = self.spec.learning_rate * self.spec.optimizer.rate(progress.epoch, self.spec.epochs);
         self.network = self.optimizer.step(rate, self.network.clone(), gradients);
         value
     }
@@ -135,16 +193,33 @@ impl<'a> Trial<'a> {
     /// Accuracy on the validation split, NaN where there is none.
     fn validation_accuracy(&self) -> f64 {
         let part = &self.prepared.validation;
-        if part.rows.is_empty() {
+        let classes = self.prepared.dataset().classes.len();
+        if part.rows.is_empty() || classes == 0 {
             return f64::NAN;
         }
-        let classes = self.prepared.dataset().classes.len();
         let scores = scores(&self.network, &self.prepared, part);
         let right = scores
             .chunks_exact(classes)
             .zip(&part.labels)
             .filter(|(row, label)| argmax(row) == **label as usize);
         right.count() as f64 / part.rows.len() as f64
+    }
+
+    /// How well the training split is fitted; NaN where scores are no numbers.
+    fn fit(&self) -> Fit {
+        let part = &self.prepared.train;
+        let classes = self.prepared.dataset().classes.len();
+        let logits = scores(&self.network, &self.prepared, part);
+        match Scores::new(&logits, classes, &part.labels) {
+            Ok(scores) => Fit {
+                accuracy: scores.accuracy(),
+                cross_entropy: scores.negative_log_likelihood(),
+            },
+            Err(_) => Fit {
+                accuracy: f64::NAN,
+                cross_entropy: f64::NAN,
+            },
+        }
     }
 
     fn part(&self) -> &Part {
@@ -180,26 +255,51 @@ impl<'a> Trial<'a> {
         if diverged {
             logits.fill(0.0);
         }
-        let judged = Scores::new(&logits, classes, &part.labels)?;
-        let mut metrics = judged.evaluate();
+        let mut outcome = Outcome {
+            metrics: self.bag_metrics(part, &logits),
+            curve: Vec::new(),
+            confusion: Vec::new(),
+            reliability: Vec::new(),
+            remembered: self.remembered(),
+            diverged,
+            seconds_per_epoch: 0.0,
+            peak_bytes: 0,
+        };
+        if classes > 0 {
+            let judged = Scores::new(&logits, classes, &part.labels)?;
+            outcome.metrics.extend(judged.evaluate());
+            outcome.confusion = judged.confusion();
+            outcome.reliability = judged.reliability(BINS);
+        }
         if let Some(attack) = self.spec.attack {
             let robust = if diverged {
                 0.0
             } else {
                 robust_accuracy(&self.network, &self.prepared, part, attack, self.spec.seed)?
             };
-            metrics.insert("robust_accuracy".to_owned(), robust);
+            outcome.metrics.insert("robust_accuracy".to_owned(), robust);
         }
-        Ok(Outcome {
-            metrics,
-            curve: Vec::new(),
-            confusion: judged.confusion(),
-            reliability: judged.reliability(BINS),
-            remembered: self.remembered(),
-            diverged,
-            seconds_per_epoch: 0.0,
-            peak_bytes: 0,
-        })
+        Ok(outcome)
+    }
+
+    /// How well bag means are met, and single numbers where they are known; nothing where there are no bags.
+    fn bag_metrics(&self, part: &Part, scores: &[f32]) -> BTreeMap<String, f64> {
+        let (Some(PartBags { bags, means }), Some(responses)) = (&part.bags, self.prepared.responses())
+        else {
+            return BTreeMap::new();
+        };
+        let predictions = responses.predictions(scores);
+        let mut metrics = of_bags(&predictions, means, bags, responses.point_loss);
+        if let Some(numbers) = &self.prepared.dataset().numbers {
+            let own: Vec<f64> = part.rows.iter().map(|&row| numbers.values[row]).collect();
+            // Where only means are known, all numbers of a bag are its mean, but for rounding.
+            let spread = within_bag_variance(&own, bags);
+            let size = own.iter().map(|number| number * number).sum::<f64>() / own.len() as f64;
+            if spread > ROUNDING * size {
+                metrics.extend(of_numbers(&predictions, &own));
+            }
+        }
+        metrics
     }
 }
 

@@ -63,7 +63,7 @@ mod tests {
             found("noisy zhang 2018"),
             ["generalized_cross_entropy", "truncated_gce"]
         );
-        assert_eq!(found("fine-tuning zhang 2018"), ["truncated_gce"]);
+        assert_eq!(found("half-trained zhang 2018"), ["truncated_gce"]);
         assert!(found("noisy nonsense").is_empty());
         assert_eq!(found("").len(), catalogue::objectives().len());
         assert_eq!(found("adv-comp-sum"), found("adv_comp_sum"));

@@ -30,8 +30,8 @@ use rule::{FixedPoint, Rule, Updated};
 /// Configuration of [`AldrKl`].
 #[derive(Config, Debug)]
 pub struct AldrKlConfig {
-    /// Temperature λ₀ that samples start from and do not exceed, above 0.
-    #[config(default = 1.0)]
+    /// Temperature λ₀ that samples start from and do not exceed, above 0. The paper chooses among 0.1, 1 and 10.
+    #[config(default = 10.0)]
     pub lambda0: f64,
     /// Pull α towards λ₀, above 1: temperatures stay at or above `λ₀(1 − 1/α)`.
     #[config(default = 2.0)]
@@ -238,8 +238,8 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             Parameter {
                 name: "lambda0",
                 meaning: "temperature λ₀ that samples start from",
-                default: 1.0,
-                range: (0.1, 10.0),
+                default: 10.0,
+                range: (0.3, 30.0),
                 scale: Scale::Logarithmic,
             },
             MARGIN,
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn temperatures_follow_the_sample_through_shuffling() {
         let (logits, targets) = random_batch(4, 5, 3.0, 0, DType::F64);
-        let mut straight = AldrKlConfig::new().init().unwrap();
+        let mut straight = AldrKlConfig::new().with_lambda0(1.0).init().unwrap();
         let mut shuffled = straight.clone();
         let order = [2, 0, 3, 1];
         let rows = Tensor::<1, Int>::from_ints(order.map(|row| row as i32), &Device::flex());
@@ -386,7 +386,7 @@ mod tests {
         };
         assert_eq!(next(&mut whole), next(&mut resumed));
         assert_eq!(whole.state(), resumed.state());
-        let mut other = AldrKlConfig::new().with_lambda0(10.0).init().unwrap();
+        let mut other = AldrKlConfig::new().with_lambda0(40.0).init().unwrap();
         assert!(
             other
                 .load(whole.state().clone())

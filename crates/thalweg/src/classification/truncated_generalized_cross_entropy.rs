@@ -1,15 +1,19 @@
 //! Truncated generalised cross-entropy `min((1 − p_y^q)/q, (1 − k^q)/q)`: a sample with `p_y <= k` teaches nothing.
 //!
+//! A fresh network believes no sample, so training is to truncate late: [`TruncateLate`] descends the plain loss for the
+//! first half of the steps and the truncated one after.
+//!
 //! Source: Zhang, Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels", NeurIPS
 //! 2018, without the alternating search for samples to drop.
 
 use burn::config::Config;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
+use thalweg_kernels::random::Stream;
 
-use super::LogitLoss;
 use super::of_target::{OfTarget, SHAPES, TargetFunction};
+use super::{CompSumLossConfig, LogitLoss};
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Batch, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale, ScoreLoss};
 use crate::{ConfigError, Reduction};
 
 /// Configuration of truncated generalised cross-entropy.
@@ -27,7 +31,20 @@ pub struct TruncatedGeneralizedCrossEntropyLossConfig {
 }
 
 impl TruncatedGeneralizedCrossEntropyLossConfig {
-    /// The loss.
+    /// The objective that truncates in the second half of training only.
+    ///
+    /// # Errors
+    /// As [`init`](Self::init).
+    pub fn init_late(&self) -> Result<TruncateLate, ConfigError> {
+        let truncated = self.init()?;
+        let plain = CompSumLossConfig::new()
+            .with_tau(1.0 + self.q)
+            .with_reduction(self.reduction)
+            .init()?;
+        Ok(TruncateLate { plain, truncated })
+    }
+
+    /// The loss, truncated throughout.
     ///
     /// # Errors
     /// When q is not in `(0, 1]` or k not in `(0, 1)`.
@@ -39,6 +56,45 @@ impl TruncatedGeneralizedCrossEntropyLossConfig {
         let k = require(NAME, "k", self.k, "above 0 and below 1", |k| k > 0.0 && k < 1.0)?;
         let function = Truncated { q, log_k: k.ln() };
         Ok(LogitLoss::of_softmax(OfTarget(function), self.reduction))
+    }
+}
+
+/// Generalised cross-entropy, truncated from half of the training steps on.
+#[derive(Clone, Debug)]
+pub struct TruncateLate {
+    plain: LogitLoss,
+    truncated: LogitLoss,
+}
+
+impl TruncateLate {
+    /// The loss of a batch at this point of training.
+    ///
+    /// # Shapes
+    /// - logits `[batch, classes]`, targets `[batch]`; returns `[1]`, or `[batch]` for [`Reduction::None`].
+    ///
+    /// # Panics
+    /// As [`LogitLoss::forward`].
+    pub fn forward(&self, logits: Tensor<2>, targets: Tensor<1, Int>, progress: &Progress) -> Tensor<1> {
+        let loss = if 2 * progress.step < progress.steps {
+            &self.plain
+        } else {
+            &self.truncated
+        };
+        loss.forward(logits, targets)
+    }
+}
+
+impl Objective for TruncateLate {
+    fn loss(&mut self, model: &dyn Model, batch: &Batch, progress: &Progress, _: &mut Stream) -> Tensor<1> {
+        self.forward(
+            model.forward(batch.inputs.clone()),
+            batch.targets.clone(),
+            progress,
+        )
+    }
+
+    fn on_scores(&self) -> Option<&dyn ScoreLoss> {
+        Some(&self.truncated)
     }
 }
 
@@ -69,12 +125,12 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         name: "truncated_gce",
         title: "Truncated generalised cross-entropy",
         family: "classification",
-        formula: "ℓ = min( (1 − p_y^q)/q, (1 − k^q)/q )",
+        formula: "ℓ = min( (1 − p_y^q)/q, (1 − k^q)/q ) in the second half of training; (1 − p_y^q)/q before",
         shapes: SHAPES,
-        good_for: &["noisy labels", "robust", "fine-tuning"],
+        good_for: &["noisy labels", "robust"],
         cost: "as cross-entropy",
-        when: "The network is already good, and samples it does not believe should be left out.",
-        when_not: "Training starts from nothing: with p_y below k at first, nothing is learnt. Lower k.",
+        when: "Samples that the half-trained network does not believe are likely mislabelled and should be left out.",
+        when_not: "Rare or hard samples matter: they are left out too.",
         source: "Zhang, Sabuncu, NeurIPS 2018",
         parameters: vec![
             Parameter {
@@ -92,11 +148,11 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
                 scale: Scale::Logarithmic,
             },
         ],
-        rust: "TruncatedGeneralizedCrossEntropyLossConfig::new().with_q({q}).with_k({k}).init()?",
+        rust: "TruncatedGeneralizedCrossEntropyLossConfig::new().with_q({q}).with_k({k}).init_late()?",
         path: "thalweg::classification::TruncatedGeneralizedCrossEntropyLossConfig",
         build: |value| {
             let config = TruncatedGeneralizedCrossEntropyLossConfig::new().with_q(value("q"));
-            Ok(Box::new(config.with_k(value("k")).init()?))
+            Ok(Box::new(config.with_k(value("k")).init_late()?))
         },
     }]
 }
@@ -111,6 +167,30 @@ mod tests {
         for (q, k) in [(0.7, 0.5), (0.05, 0.1), (1.0, 0.01)] {
             kernel_equals_composition(&OfTarget(Truncated { q, log_k: f64::ln(k) }));
         }
+    }
+
+    #[test]
+    fn nothing_is_cut_off_in_the_first_half() {
+        let config = TruncatedGeneralizedCrossEntropyLossConfig::new();
+        let (late, truncated) = (config.init_late().unwrap(), config.init().unwrap());
+        let plain = CompSumLossConfig::new().with_tau(1.7).init().unwrap();
+        let device = burn::tensor::Device::flex();
+        let logits = Tensor::<2>::from_floats([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]], &device);
+        let targets = Tensor::<1, Int>::from_ints([0, 0], &device);
+        let at = |step| {
+            let progress = Progress {
+                epoch: 0,
+                epochs: 1,
+                step,
+                steps: 10,
+            };
+            let loss = late.forward(logits.clone(), targets.clone(), &progress);
+            loss.into_scalar::<f32>()
+        };
+        let of = |loss: &LogitLoss| loss.forward(logits.clone(), targets.clone()).into_scalar::<f32>();
+        assert_eq!((at(0), at(4)), (of(&plain), of(&plain)));
+        assert_eq!((at(5), at(9)), (of(&truncated), of(&truncated)));
+        assert!(at(4) > at(5));
     }
 
     #[test]

@@ -17,14 +17,21 @@ impl Quantity {
     /// A small case that can be computed.
     pub fn example(&self) -> Example {
         let mut extents = BTreeMap::new();
+        let own = |name| self.examples.get(name).cloned();
         let inputs = self
             .inputs()
             .enumerate()
-            .map(|(position, (name, shape))| (name, input(name, position, shape, &mut extents)))
+            .map(|(position, (name, shape))| {
+                let usual = input(name, position, shape, &mut extents);
+                (name, own(name).unwrap_or(usual))
+            })
             .collect();
         let params = self
             .params()
-            .map(|(name, default)| (name, default.cloned().unwrap_or_else(|| param(name))))
+            .map(|(name, default)| {
+                let usual = || default.cloned().unwrap_or_else(|| param(name));
+                (name, own(name).unwrap_or_else(usual))
+            })
             .collect();
         Example { params, inputs }
     }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use thalweg_data::Dataset;
 
 use crate::LabError;
-use crate::model::{Activation, ModelSpec};
+use crate::model::{Activation, ModelSpec, Normalization, ScoreForm};
 use crate::pool::Pool;
 use crate::statistics::{Paired, paired, summary};
-use crate::study::{Claim, Scale, Table, Verdict, Weight};
-use crate::trial::{DataSpec, NoiseKind, NoiseSpec, OptimizerSpec, Outcome, TrialSpec};
+use crate::study::{Claim, Scale, Table, Verdict, Weight, points};
+use crate::trial::{DataSpec, NoiseKind, NoiseSpec, OptimizerSpec, Outcome, Scaling, Schedule, TrialSpec};
 
 struct Setting {
     label: &'static str,
@@ -112,17 +112,21 @@ fn trial(scale: &Scale, fingerprint: &str, setting: &Setting, method: &Method, s
         validation_fraction: 0.2,
         noise: setting.noise,
         imbalance: None,
+        scaling: Scaling::Standardized,
+        bags: None,
     };
     let model = ModelSpec::Mlp {
         hidden: vec![64],
         activation: Activation::Tanh,
+        normalization: Normalization::None,
+        scores: ScoreForm::ByClass,
     };
     let settings = method.settings.iter();
     let settings = settings.map(|&(name, value)| (name.to_owned(), value)).collect();
     let mut spec = TrialSpec::new(data, model, method.objective, settings, seed);
     spec.optimizer = OptimizerSpec::Sgd {
         momentum: 0.9,
-        drops: vec![30, 45],
+        schedule: Schedule::Drops(vec![30, 45]),
     };
     spec.learning_rate = 0.03;
     spec.weight_decay = 5e-3;
@@ -293,11 +297,6 @@ fn higher_for_corrupted(grid: &Grid) -> Claim {
         verdict: Some(Verdict::of_all(differences.iter().map(Verdict::above_zero))),
         weight: Weight::Decisive,
     }
-}
-
-fn points(difference: &Paired) -> String {
-    let [mean, low, high] = [difference.mean, difference.low, difference.high].map(|share| 100.0 * share);
-    format!("{mean:+.2} pp [{low:+.2}, {high:+.2}]").replace('-', "−")
 }
 
 fn accuracy_table<'a>(rows: impl Iterator<Item = (&'a Contender, Option<f64>)>) -> Table {
