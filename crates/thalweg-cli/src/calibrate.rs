@@ -115,8 +115,9 @@ Methods
 
 Views are what the same model says of each sample when it is changed a little,
 in the same order: an image rotated, in grey, with its colours jittered. The
-network methods need them. Labels are numbers from 0, or in a CSV file the
-names of the columns of logits.
+four methods with a network need them: without views they are left out, and
+refused by name. Labels are numbers from 0, or in a CSV file the names of the
+columns of logits.
 
 Examples
   thalweg calibrate val.npz --out calibrator.json --report calibration.html
@@ -142,6 +143,8 @@ fn fit(args: &Args) -> miette::Result<()> {
     };
     let (methods, left_out) = methods(args, &logits)?;
     let plan = Plan {
+        name: set.name,
+        command: command_line(),
         methods,
         folds: args.folds,
         seed: args.seed,
@@ -150,9 +153,7 @@ fn fit(args: &Args) -> miette::Result<()> {
     let bar = bar(plan.methods.len() * (plan.folds + 1));
     let found = calibration::compare(&plan, &logits, &labels, &|| bar.inc(1));
     bar.finish_and_clear();
-    let mut found = found.map_err(failed)?;
-    found.command = command_line();
-    found.name = set.name;
+    let found = found.map_err(failed)?;
     let saved = args.out.as_deref().map(|out| save(&found, out)).transpose()?;
     if let Some(path) = &args.report {
         output::whole(path, report::calibration_html(&found)).map_err(failed)?;
@@ -251,9 +252,12 @@ fn logits(args: &Args, set: &ScoreSet) -> miette::Result<Logits> {
     let refused =
         |error: CalibrationError| Report::from(UserError::new(format!("{}: {error}", args.file.display())));
     let classes = set.scores.shape[1];
-    let read = |values: &[f64]| match args.probabilities {
-        true => Logits::of_probabilities(values, classes),
-        false => Logits::new(values.to_vec(), classes),
+    let read = |values: &[f64]| {
+        if args.probabilities {
+            Logits::of_probabilities(values, classes)
+        } else {
+            Logits::new(values.to_vec(), classes)
+        }
     };
     let logits = read(&set.scores.values).map_err(refused)?;
     if !args.probabilities && logits.look_like_probabilities() {

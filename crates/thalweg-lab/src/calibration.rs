@@ -4,11 +4,10 @@
 mod measures;
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 
 use rayon::prelude::*;
 use serde::Serialize;
-use thalweg::calibration::{Calibrator, CalibratorConfig, Logits, Method};
+use thalweg::calibration::{CalibrationError, Calibrator, CalibratorConfig, Logits, Method};
 use thalweg_kernels::random::Stream;
 
 use crate::LabError;
@@ -20,6 +19,10 @@ pub const MOST_MATRIX_CLASSES: usize = 100;
 /// What to compare, and how.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// What the logits are called.
+    pub name: String,
+    /// The exact command that asked for it.
+    pub command: String,
     /// The methods.
     pub methods: Vec<Method>,
     /// Parts of the samples; each is calibrated by what was fitted to the others.
@@ -117,84 +120,79 @@ pub fn compare(
         )));
     }
     let parts = folds(labels, plan.folds, plan.seed);
-    let fit = |method: Method, logits: &Logits, labels: &[usize]| {
-        let config = CalibratorConfig {
-            method,
-            seed: plan.seed,
-            ..plan.settings.clone()
-        };
-        let fitted = config.fit(logits, labels);
-        on_done();
-        fitted
-    };
-    let jobs: Vec<_> = (0..plan.methods.len())
-        .flat_map(|method| (0..=plan.folds).map(move |fold| (method, fold)))
-        .collect();
-    let classes = logits.classes();
-    let pooled: Vec<Mutex<Vec<f64>>> = plan
+    let before = Measures::of(&logits.probabilities(), logits.classes(), labels)?;
+    // One after another: the probabilities of every method at once may be more than memory holds.
+    let methods = plan
         .methods
         .iter()
-        .map(|_| Mutex::new(vec![0.0; samples * classes]))
-        .collect();
-    let fitted: Vec<Option<Calibrator>> = jobs
-        .into_par_iter()
-        .map(|(index, fold)| -> Result<_, LabError> {
-            let method = plan.methods[index];
-            let Some(held_out) = parts.get(fold) else {
-                return Ok(Some(fit(method, logits, labels)?));
-            };
-            let mut kept: Vec<usize> = parts
-                .iter()
-                .filter(|part| *part != held_out)
-                .flatten()
-                .copied()
-                .collect();
-            kept.sort_unstable();
-            let kept_labels: Vec<usize> = kept.iter().map(|&i| labels[i]).collect();
-            let calibrator = fit(method, &logits.select(&kept), &kept_labels)?;
-            let probabilities = calibrator.probabilities(&logits.select(held_out))?;
-            let mut pooled = pooled[index].lock().expect("no panic holds it");
-            for (row, &sample) in probabilities.chunks_exact(classes).zip(held_out) {
-                pooled[sample * classes..][..classes].copy_from_slice(row);
-            }
-            Ok(None)
-        })
-        .collect::<Result<_, _>>()?;
-    let predicted = logits.predicted();
-    let before = Measures::of(&logits.probabilities(), classes, labels)?;
-    let each = plan.methods.iter().zip(fitted.into_iter().flatten()).zip(pooled);
-    let methods = each
-        .map(|((&method, calibrator), pooled)| {
-            let probabilities = pooled.into_inner().expect("no panic held it");
-            let after = Logits::new(probabilities.clone(), classes)?.predicted();
-            let changed = after
-                .iter()
-                .zip(&predicted)
-                .filter(|(after, before)| after != before);
-            Ok(Judged {
-                method,
-                after: Measures::of(&probabilities, classes, labels)?,
-                changed_predictions: changed.count() as u64,
-                learnt: calibrator.summary(),
-                calibrator,
-            })
-        })
-        .collect::<Result<Vec<_>, LabError>>()?;
+        .map(|&method| judge(method, plan, logits, labels, &parts, on_done))
+        .collect::<Result<Vec<_>, _>>()?;
     let lowest = methods.iter().min_by(|a, b| a.after.nll.total_cmp(&b.after.nll));
-    let best = lowest
-        .filter(|lowest| lowest.after.nll < before.nll)
-        .map(|lowest| lowest.method);
+    let best = lowest.filter(|lowest| lowest.after.nll < before.nll);
     Ok(Calibration {
-        command: String::new(),
-        name: String::new(),
+        command: plan.command.clone(),
+        name: plan.name.clone(),
         samples,
-        classes,
+        classes: logits.classes(),
         views: logits.n_views(),
         folds: plan.folds,
         seed: plan.seed,
+        best: best.map(|best| best.method),
         before,
-        best,
         methods,
+    })
+}
+
+/// Fits a method to all samples, and to all but each part; judges it on the parts.
+fn judge(
+    method: Method,
+    plan: &Plan,
+    logits: &Logits,
+    labels: &[usize],
+    parts: &[Vec<usize>],
+    on_done: &(dyn Fn() + Sync),
+) -> Result<Judged, LabError> {
+    let config = CalibratorConfig {
+        method,
+        seed: plan.seed,
+        ..plan.settings.clone()
+    };
+    let without = |held_out: &Vec<usize>| -> Result<Vec<f64>, CalibrationError> {
+        let mut is_kept = vec![true; labels.len()];
+        held_out.iter().for_each(|&sample| is_kept[sample] = false);
+        let kept: Vec<usize> = (0..labels.len()).filter(|&sample| is_kept[sample]).collect();
+        let kept_labels: Vec<usize> = kept.iter().map(|&sample| labels[sample]).collect();
+        let calibrator = config.fit(&logits.select(&kept), &kept_labels)?;
+        on_done();
+        calibrator.probabilities(&logits.select(held_out))
+    };
+    let with_all = || {
+        let calibrator = config.fit(logits, labels);
+        on_done();
+        calibrator
+    };
+    let (calibrator, parts_done) = rayon::join(with_all, || {
+        parts.par_iter().map(without).collect::<Result<Vec<_>, _>>()
+    });
+    let (calibrator, classes) = (calibrator?, logits.classes());
+    let mut probabilities = vec![0.0; logits.values().len()];
+    for (part, done) in parts.iter().zip(parts_done?) {
+        for (row, &sample) in done.chunks_exact(classes).zip(part) {
+            probabilities[sample * classes..][..classes].copy_from_slice(row);
+        }
+    }
+    let after = Measures::of(&probabilities, classes, labels)?;
+    let predicted = Logits::new(probabilities, classes)?.predicted();
+    let changed = predicted
+        .iter()
+        .zip(logits.predicted())
+        .filter(|(after, before)| *after != before);
+    Ok(Judged {
+        method,
+        after,
+        changed_predictions: changed.count() as u64,
+        learnt: calibrator.summary(),
+        calibrator,
     })
 }
 

@@ -30,8 +30,8 @@ pub fn write(comparison: &Comparison, out: &Path) -> Result<Written, LabError> {
         json: folder.join("comparison.json"),
     };
     let json = serde_json::to_string_pretty(comparison).map_err(crate::store::StoreError::from)?;
-    whole(&files.report, &report::html(comparison))?;
-    whole(&files.csv, &csv_out::csv(comparison))?;
+    whole(&files.report, report::html(comparison))?;
+    whole(&files.csv, csv_out::csv(comparison))?;
     whole(&files.json, &json)?;
     Ok(files)
 }

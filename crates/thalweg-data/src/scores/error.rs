@@ -66,7 +66,7 @@ pub enum ScoreError {
     Label {
         place: Place,
         value: String,
-        accepted: String,
+        accepted: Box<str>,
     },
 }
 
@@ -83,6 +83,7 @@ impl ScoreError {
     pub fn help(&self) -> Option<String> {
         let say = |text: &str| Some(text.to_owned());
         match self {
+            Self::Data(DataError::Io { .. }) => None,
             Self::Data(error) => error.help(),
             Self::Kind { .. } => say("save the scores with `numpy.savez(path, logits=.., labels=..)`"),
             Self::Shape { .. } => {

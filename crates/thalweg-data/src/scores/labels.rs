@@ -82,14 +82,7 @@ impl RawLabels {
         let refused = |index: usize, value: String| ScoreError::Label {
             place: (self.place)(index),
             value,
-            accepted: match names {
-                Some(names) => format!(
-                    "classes are numbered from 0 to {}, or named {}",
-                    classes - 1,
-                    shortened(names)
-                ),
-                None => format!("classes are numbered from 0 to {}", classes - 1),
-            },
+            accepted: accepted(classes, names).into(),
         };
         let number = |value: f64| {
             let valid = value.fract() == 0.0 && (0.0..classes as f64).contains(&value);
@@ -112,6 +105,14 @@ impl RawLabels {
                 })
                 .collect(),
         }
+    }
+}
+
+fn accepted(classes: usize, names: Option<&[String]>) -> String {
+    let numbers = format!("classes are numbered from 0 to {}", classes - 1);
+    match names {
+        Some(names) => format!("{numbers}, or named {}", shortened(names)),
+        None => numbers,
     }
 }
 

@@ -23,6 +23,8 @@ fn overconfident(samples: usize, classes: usize, factor: f64) -> (Logits, Vec<us
 
 fn plan(methods: &[Method]) -> Plan {
     Plan {
+        name: "z".to_owned(),
+        command: "test".to_owned(),
         methods: methods.to_vec(),
         folds: 5,
         seed: 0,

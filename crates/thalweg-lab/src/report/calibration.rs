@@ -198,14 +198,15 @@ mod tests {
         let values = (0..600).map(|_| 5.0 * stream.uniform()).collect();
         let labels: Vec<usize> = (0..200).map(|_| stream.below(3)).collect();
         let plan = Plan {
+            name: super::super::fixture::HOSTILE.to_owned(),
+            command: "test".to_owned(),
             methods: methods.to_vec(),
             folds: 3,
             seed: 0,
             settings: CalibratorConfig::new(Method::Temperature),
         };
         let logits = Logits::new(values, 3).unwrap();
-        let mut found = compare(&plan, &logits, &labels, &|| ()).unwrap();
-        found.name = super::super::fixture::HOSTILE.to_owned();
+        let found = compare(&plan, &logits, &labels, &|| ()).unwrap();
         html(&found)
     }
 

@@ -216,8 +216,21 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn confidence_falls_strictly(row in prop::collection::vec(-5.0..5.0_f64, 2..6), low in 0.5..9.0_f64, up in 0.1..1.0_f64) {
+            let predicted = Logits::new(row.clone(), row.len()).unwrap().predicted()[0];
+            let next = row.iter().enumerate().filter(|(k, _)| *k != predicted).map(|(_, z)| *z);
+            prop_assume!(next.fold(f64::INFINITY, f64::min) < row[predicted] - 1e-3);
+            // Correct, so that the loss is (1 − ĉ)².
+            let plain = loss(Weighting::Plain, Reduction::Mean);
+            let shortfall = |temperature| value(&plain, &row, &[temperature], &[predicted])[0];
+            prop_assert!(shortfall(low) < shortfall(low + up));
+        }
+    }
+
     #[test]
-    fn confidence_falls_as_the_temperature_rises() {
+    fn confidence_falls_over_the_range_of_the_network() {
         let mut before = 0.0;
         for temperature in [0.1, 0.5, 1.0, 2.0, 5.0, 10.0] {
             // Correct, so that the loss is (1 − ĉ)².
