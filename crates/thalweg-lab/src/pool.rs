@@ -57,8 +57,8 @@ impl Pool<'_> {
         })
     }
 
-    /// Does `count` pieces of work that are no trials, each on one thread, and returns what they made in order. A piece that
-    /// returns none was interrupted.
+    /// Does `count` pieces of work, each on one thread, and returns what they made in order. A piece that returns none was
+    /// interrupted.
     ///
     /// # Errors
     /// The first failure, or [`LabError::Interrupted`].

@@ -29,7 +29,7 @@ pub use correctness_aware::{CorrectnessAwareLoss, CorrectnessAwareLossConfig, We
 pub use ensemble_temperature::EnsembleTemperatureScaling;
 pub use error::CalibrationError;
 pub use histogram_binning::HistogramBinning;
-pub use image::{color_jitter, image_to_grayscale};
+pub use image::{color_jitter, image_to_grayscale, rotate};
 pub use isotonic::{IsotonicCalibration, IsotonicRegression};
 pub use logits::{Logits, SUM_TOLERANCE};
 pub use method::Method;

@@ -54,6 +54,21 @@ fn overconfidence_is_found_and_taken_away() {
 }
 
 #[test]
+fn what_is_undefined_stands_as_such() {
+    let (logits, _) = overconfident(30, 3, 1.0);
+    let found = compare(
+        &plan(&[Method::Temperature]),
+        &logits,
+        &logits.predicted(),
+        &|| (),
+    )
+    .unwrap();
+    assert!(found.before.auroc.is_nan(), "every prediction is right");
+    assert_eq!(found.methods[0].learnt, "T = 0.0500");
+    assert!(serde_json::to_value(&found).unwrap()["before"]["auroc"].is_null());
+}
+
+#[test]
 fn nothing_is_recommended_where_nothing_helps() {
     // The labels tell nothing of the logits but through them: probabilities are right already.
     let (logits, labels) = overconfident(400, 3, 1.0);

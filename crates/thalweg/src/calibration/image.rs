@@ -1,4 +1,4 @@
-//! Colour transforms of images, as torchvision has them, in a fixed order.
+//! Transforms that make views of images, as torchvision has them: greyscale, colour jitter in a fixed order, rotation.
 
 use crate::quantity::{Array, Case, Outputs, Quantity, QuantityError};
 
@@ -40,6 +40,49 @@ pub fn color_jitter(image: &[f64], brightness: f64, contrast: f64, saturation: f
         *x = (saturation * *x + (1.0 - saturation) * grey[index % pixels]).clamp(0.0, 1.0);
     }
     image
+}
+
+/// An image `[channels, height, width]` turned counter-clockwise around its centre, bilinear, with 0 outside.
+///
+/// # Panics
+/// When the image is not of whole channels.
+pub fn rotate(image: &[f64], height: usize, width: usize, degrees: f64) -> Vec<f64> {
+    let pixels = height * width;
+    assert!(image.len().is_multiple_of(pixels), "an image has whole channels");
+    let (sin, cos) = degrees.to_radians().sin_cos();
+    let (middle_x, middle_y) = ((width as f64 - 1.0) / 2.0, (height as f64 - 1.0) / 2.0);
+    let channels = image.chunks_exact(pixels);
+    channels
+        .flat_map(|channel| {
+            (0..pixels).map(move |pixel| {
+                let x = (pixel % width) as f64 - middle_x;
+                let y = (pixel / width) as f64 - middle_y;
+                bilinear(
+                    channel,
+                    width,
+                    cos * x - sin * y + middle_x,
+                    sin * x + cos * y + middle_y,
+                )
+            })
+        })
+        .collect()
+}
+
+/// Brightness between four pixels, 0 outside.
+fn bilinear(channel: &[f64], width: usize, x: f64, y: f64) -> f64 {
+    let height = channel.len() / width;
+    let at = |column: f64, row: f64| {
+        let is_inside = (0.0..width as f64).contains(&column) && (0.0..height as f64).contains(&row);
+        if is_inside {
+            channel[row as usize * width + column as usize]
+        } else {
+            0.0
+        }
+    };
+    let (left, above) = (x.floor(), y.floor());
+    let (right, below) = (x - left, y - above);
+    (1.0 - below) * ((1.0 - right) * at(left, above) + right * at(left + 1.0, above))
+        + below * ((1.0 - right) * at(left, above + 1.0) + right * at(left + 1.0, above + 1.0))
 }
 
 fn factor(case: &Case, name: &str) -> Result<f64, QuantityError> {
@@ -96,6 +139,27 @@ mod tests {
             let flat = color_jitter(&image, 1.0, 0.0, 1.0);
             prop_assert!(flat.iter().all(|x| (x - flat[0]).abs() < 1e-12));
         }
+    }
+
+    #[test]
+    fn right_angles_move_pixels() {
+        let dot = |column: usize, row: usize| {
+            let mut image = vec![0.0; 64];
+            image[row * 8 + column] = 1.0;
+            image
+        };
+        let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
+        let image = [dot(5, 1), dot(0, 0)].concat();
+        for (degrees, first, second) in [
+            (0.0, (5, 1), (0, 0)),
+            (90.0, (1, 2), (0, 7)),
+            (180.0, (2, 6), (7, 7)),
+        ] {
+            let expected = [dot(first.0, first.1), dot(second.0, second.1)].concat();
+            assert!(close(&rotate(&image, 8, 8, degrees), &expected), "{degrees}");
+        }
+        // A corner leaves the image, and what comes in is dark.
+        assert!(rotate(&[1.0; 64], 8, 8, 45.0)[0] < 0.01);
     }
 
     #[test]

@@ -57,10 +57,14 @@ struct Saved {
 impl Calibrator {
     /// The calibrator as JSON, indented.
     pub fn to_json(&self) -> String {
-        serde_json::to_string_pretty(&self.document()).expect("what was made of JSON is JSON")
+        serde_json::to_string_pretty(&self.saved()).expect("texts and numbers are JSON")
     }
 
     fn document(&self) -> Value {
+        serde_json::to_value(self.saved()).expect("texts and numbers are JSON")
+    }
+
+    fn saved(&self) -> Saved {
         let parameters = match &self.fitted {
             Fitted::Temperature(fitted) => serde_json::to_value(fitted),
             Fitted::Ensemble(fitted) => serde_json::to_value(fitted),
@@ -77,7 +81,7 @@ impl Calibrator {
             ),
             _ => format!("logits [samples, {}]", self.classes),
         };
-        let saved = Saved {
+        Saved {
             format: FORMAT.to_owned(),
             version: VERSION,
             method: self.method.name().to_owned(),
@@ -86,8 +90,7 @@ impl Calibrator {
             input,
             output: format!("probabilities [samples, {}]", self.classes),
             parameters: parameters.expect("parameters are finite numbers"),
-        };
-        serde_json::to_value(saved).expect("texts and numbers are JSON")
+        }
     }
 
     /// Reads what [`to_json`](Self::to_json) wrote, and checks it.

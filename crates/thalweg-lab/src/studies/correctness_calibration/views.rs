@@ -1,10 +1,10 @@
 //! Digits changed: the views that the calibrator looks at, and the shifts that it is tested on. Images are 8 x 8, in
 //! `[0, 1]`, row by row.
 
-use thalweg::calibration::color_jitter;
+use thalweg::calibration::{color_jitter, rotate};
 use thalweg_kernels::random::Stream;
 
-pub(super) const SIDE: usize = 8;
+const SIDE: usize = 8;
 pub(super) const PIXELS: usize = SIDE * SIDE;
 
 /// Largest angle of a view, degrees.
@@ -22,34 +22,7 @@ pub(super) fn views(image: &[f64], random: &mut Stream) -> [Vec<f64>; 3] {
     let colours = [image, image, image].concat();
     let mut jittered = color_jitter(&colours, brightness, contrast, 1.0);
     jittered.truncate(PIXELS);
-    [rotated(image, angle), blurred(image, BLUR), jittered]
-}
-
-/// Turned around the centre, bilinear, with 0 outside.
-fn rotated(image: &[f64], degrees: f64) -> Vec<f64> {
-    let (sin, cos) = degrees.to_radians().sin_cos();
-    let centre = (SIDE as f64 - 1.0) / 2.0;
-    (0..PIXELS)
-        .map(|pixel| {
-            let (x, y) = ((pixel % SIDE) as f64 - centre, (pixel / SIDE) as f64 - centre);
-            bilinear(image, cos * x - sin * y + centre, sin * x + cos * y + centre)
-        })
-        .collect()
-}
-
-fn bilinear(image: &[f64], x: f64, y: f64) -> f64 {
-    let at = |column: f64, row: f64| {
-        let inside = 0.0..SIDE as f64;
-        if inside.contains(&column) && inside.contains(&row) {
-            image[row as usize * SIDE + column as usize]
-        } else {
-            0.0
-        }
-    };
-    let (left, above) = (x.floor(), y.floor());
-    let (right, below) = (x - left, y - above);
-    (1.0 - below) * ((1.0 - right) * at(left, above) + right * at(left + 1.0, above))
-        + below * ((1.0 - right) * at(left, above + 1.0) + right * at(left + 1.0, above + 1.0))
+    [rotate(image, SIDE, SIDE, angle), blurred(image, BLUR), jittered]
 }
 
 /// Convolved with a Gaussian of three by three pixels, edges repeated.
@@ -101,17 +74,6 @@ mod tests {
         let mut image = vec![0.0; PIXELS];
         image[row * SIDE + column] = 1.0;
         image
-    }
-
-    #[test]
-    fn turning_by_right_angles_moves_pixels() {
-        let image = dot(5, 1);
-        let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
-        assert!(close(&rotated(&image, 0.0), &image));
-        assert!(close(&rotated(&image, 180.0), &dot(2, 6)));
-        let quarter = rotated(&image, 90.0);
-        assert!(close(&quarter, &dot(1, 2)) || close(&quarter, &dot(6, 5)));
-        assert!(close(&rotated(&quarter, -90.0), &image));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! A calibrator as a safetensors file: its arrays as f64 tensors, and the rest of the JSON document in the metadata.
+//! A calibrator as a safetensors file: its parameters as f64 tensors, and the rest of the JSON document in the metadata.
 //!
-//! In the document each array of numbers, or rectangle of them, is replaced by `{"tensor": "NAME"}`; tensors are called
-//! by their place in the parameters, such as `network.w1`.
+//! In the document each fraction, array of numbers or rectangle of them is replaced by `{"tensor": "NAME"}`; tensors are
+//! called by their place in the parameters, such as `network.w1`.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ impl Calibrator {
     }
 }
 
-/// Moves the arrays of numbers within `value` to `tensors`, under their place in it.
+/// Moves the numbers within `value` to `tensors`, under their place in it.
 fn pack(place: String, value: &mut Value, tensors: &mut BTreeMap<String, Packed>) {
     let within = |key: &str| {
         if place.is_empty() {
@@ -80,8 +80,15 @@ fn pack(place: String, value: &mut Value, tensors: &mut BTreeMap<String, Packed>
     }
 }
 
-/// The numbers of an array, or of equally long arrays; none where there is anything else.
+/// A fraction, the numbers of an array, or those of equally long arrays; none where there is anything else. Whole numbers
+/// count something and stay where they are.
 fn rectangle(value: &Value) -> Option<Packed> {
+    if let Some(number) = value.as_f64().filter(|_| value.is_f64()) {
+        return Some(Packed {
+            shape: Vec::new(),
+            bytes: number.to_le_bytes().to_vec(),
+        });
+    }
     let row = |value: &Value| -> Option<Vec<f64>> { value.as_array()?.iter().map(Value::as_f64).collect() };
     let rows = value.as_array().filter(|rows| !rows.is_empty())?;
     let (shape, numbers) = match row(value) {
@@ -99,7 +106,7 @@ fn rectangle(value: &Value) -> Option<Packed> {
     Some(Packed { shape, bytes })
 }
 
-/// Puts the arrays back where their names stand.
+/// Puts the numbers back where their names stand.
 fn unpack(value: &mut Value, tensors: &SafeTensors) -> Result<(), String> {
     if let Some(name) = reference(value) {
         let tensor = tensors.tensor(&name).map_err(|error| error.to_string())?;
@@ -112,6 +119,7 @@ fn unpack(value: &mut Value, tensors: &SafeTensors) -> Result<(), String> {
             return Err(format!("tensor `{name}` holds {} at {at}", numbers[at]));
         }
         *value = match *tensor.shape() {
+            [] => json!(numbers[0]),
             [_] => json!(numbers),
             [_, width] if width > 0 => json!(numbers.chunks(width).collect::<Vec<_>>()),
             _ => return Err(format!("tensor `{name}` has shape {:?}", tensor.shape())),
