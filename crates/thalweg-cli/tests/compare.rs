@@ -253,3 +253,117 @@ fn a_quick_study_has_no_verdict_and_records_none() {
         text(&listed.stdout)
     );
 }
+
+/// A table of areas with the mean income of each repeated in its rows, or each row's own.
+fn areas(folder: &Path, income: impl Fn(f64, f64) -> f64) {
+    let mut random = Stream::new(0, "areas", 0);
+    let mut rows = vec!["a,b,area,income".to_owned()];
+    for area in 0..40 {
+        let members: Vec<[f64; 2]> = (0..3 + area % 3)
+            .map(|_| [random.uniform(), random.uniform()])
+            .collect();
+        let mean = members.iter().map(|[a, b]| 10.0 + 4.0 * a - 2.0 * b).sum::<f64>() / members.len() as f64;
+        for [a, b] in members {
+            rows.push(format!(
+                "{a:.4},{b:.4},area {area},{:.5}",
+                income(mean, 10.0 + 4.0 * a - 2.0 * b)
+            ));
+        }
+    }
+    std::fs::write(folder.join("areas.csv"), rows.join("\n")).unwrap();
+}
+
+const AREAS: [&str; 11] = [
+    "compare",
+    "areas.csv",
+    "--bag",
+    "area",
+    "--target",
+    "income",
+    "--seeds",
+    "2",
+    "--tune",
+    "2",
+    "--json",
+];
+
+#[test]
+fn means_of_bags_are_enough_to_learn_from() {
+    let folder = tempfile::tempdir().unwrap();
+    areas(folder.path(), |mean, _| mean);
+    let found = output(folder.path(), &AREAS);
+    assert!(found.status.success(), "{}", text(&found.stderr));
+    let record: Value = serde_json::from_slice(&found.stdout).unwrap();
+    assert_eq!(record["data"]["bags"]["target"], "income");
+    assert_eq!(
+        (
+            &record["data"]["bags"]["smallest"],
+            &record["data"]["bags"]["largest"]
+        ),
+        (&3.into(), &5.into())
+    );
+    let entries = record["conditions"][0]["entries"].as_array().unwrap();
+    assert_eq!(entries.len(), 3);
+    // Means have a standard deviation of about 0.65.
+    assert!(entries[0]["metrics"]["bag_rmse"]["mean"].as_f64().unwrap() < 0.3);
+    assert!(
+        entries[0]["metrics"].get("rmse").is_none(),
+        "single incomes are not known"
+    );
+    let table = output(folder.path(), &AREAS[..10]);
+    let table = text(&table.stdout);
+    assert!(
+        table.contains("mean income known for") && table.lines().all(|line| line.chars().count() <= 80),
+        "{table}"
+    );
+
+    areas(folder.path(), |_, own| own);
+    let found = output(folder.path(), &[&AREAS[..], &["--metric", "r2"]].concat());
+    let record: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let best = &record["conditions"][0]["entries"][0]["metrics"];
+    assert!(best["r2"]["mean"].as_f64().unwrap() > 0.5, "{best}");
+}
+
+#[test]
+fn what_bags_cannot_be_used_for_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    areas(folder.path(), |mean, _| mean);
+    let refused = |arguments: &[&str]| {
+        let found = output(folder.path(), arguments);
+        assert_eq!(found.status.code(), Some(2), "{arguments:?}");
+        let words: Vec<String> = text(&found.stderr)
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        words.join(" ").replace("│ ", "")
+    };
+    let bags = &AREAS[..6];
+    assert!(refused(&[bags, &["--metric", "r2"]].concat()).contains("r2 is not known here"));
+    assert!(refused(&[bags, &["--metric", "accuracy"]].concat()).contains("bag_rmse"));
+    assert!(refused(&[bags, &["--noise", "0.2"]].concat()).contains("not for bags"));
+    assert!(
+        refused(&[bags, &["--objectives", "focal,bag_level"]].concat()).contains("focal cannot take part")
+    );
+    assert!(
+        refused(&["compare", "areas.csv", "--bag", "income", "--target", "income"])
+            .contains("both the target and the bag")
+    );
+    assert!(refused(&["compare", "--objectives", "bag_level,focal"]).contains("--bags-of"));
+    assert!(refused(&["compare", "diabetes"]).contains("numbers, not classes"));
+    assert!(refused(&["compare", "--bags-of", "0"]).contains("at least one sample"));
+    std::fs::write(
+        folder.path().join("one.csv"),
+        "a,b,area,y\n1,2,x,0.5\n2,1,x,0.5\n3,5,x,0.5\n",
+    )
+    .unwrap();
+    assert!(refused(&["compare", "one.csv", "--bag", "area"]).contains("there is 1"));
+    std::fs::write(
+        folder.path().join("gap.csv"),
+        "a,b,area,y\n1,2,x,0.5\n2,1,,0.7\n3,5,z,0.5\n",
+    )
+    .unwrap();
+    assert!(
+        refused(&["compare", "gap.csv", "--bag", "area"])
+            .contains("line 3, column `area`: the bag is missing")
+    );
+}

@@ -78,8 +78,11 @@ impl Dataset {
         &self.features[index * width..][..width]
     }
 
-    /// How many samples each class has.
+    /// How many samples each class has; nothing where targets are numbers.
     pub fn class_counts(&self) -> Vec<usize> {
+        if self.numbers.is_some() {
+            return Vec::new();
+        }
         count_labels(&self.labels, self.classes.len())
     }
 

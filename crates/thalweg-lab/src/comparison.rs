@@ -110,12 +110,7 @@ impl Plan {
                 known.join(", ")
             ))
         })?;
-        if metric.name == "robust_accuracy" && self.attack.is_none() {
-            return refuse("robust_accuracy needs an attack, such as --attack l_inf:0.1");
-        }
-        if metric.name == "top_3_accuracy" && dataset.classes.len() <= metrics::TOP_K {
-            return refuse("top_3_accuracy says nothing about three classes or fewer");
-        }
+        self.check_metric(metric, dataset)?;
         if let Some(rate) = self.noise.iter().find(|rate| !(0.0..1.0).contains(*rate)) {
             return refuse(format!("a noise level is at least 0 and below 1, not {rate}"));
         }
@@ -203,13 +198,41 @@ impl Plan {
                 "noise, imbalance and attacks are for samples with classes of their own, not for bags",
             );
         }
-        let by_class = |name: &String| !name.starts_with("bag_") && !["rmse", "r2"].contains(&name.as_str());
-        match &self.metric {
-            Some(name) if dataset.numbers.is_some() && by_class(name) => refuse(format!(
-                "{name} is for classes; for numbers there are bag_rmse, bag_mae, and rmse and r2 where single numbers are \
-                 known, for shares bag_cross_entropy"
+        Ok(())
+    }
+
+    /// Whether the trials will know the metric.
+    fn check_metric(&self, metric: &Metric, dataset: &Dataset) -> Result<(), LabError> {
+        let of_bags: &[&str] = match (self.bags, &dataset.numbers) {
+            (None, _) => &[],
+            (Some(_), Some(numbers)) if !numbers.are_shares() => &["bag_rmse", "bag_mae"],
+            (Some(_), _) => &["bag_rmse", "bag_mae", "bag_cross_entropy"],
+        };
+        let of_numbers: &[&str] = match &dataset.numbers {
+            Some(_) if self.bags.is_some() && singles_known(dataset) => &["rmse", "r2"],
+            _ => &[],
+        };
+        let known: Vec<&str> = metrics::CATALOGUE
+            .iter()
+            .filter(|metric| match metric.name {
+                "bag_rmse" | "bag_mae" | "bag_cross_entropy" => of_bags.contains(&metric.name),
+                "rmse" | "r2" => of_numbers.contains(&metric.name),
+                "robust_accuracy" => self.attack.is_some(),
+                "top_3_accuracy" => dataset.classes.len() > metrics::TOP_K,
+                _ => dataset.numbers.is_none(),
+            })
+            .map(|metric| metric.name)
+            .collect();
+        match metric.name {
+            name if known.contains(&name) => Ok(()),
+            "robust_accuracy" => refuse("robust_accuracy needs an attack, such as --attack l_inf:0.1"),
+            "top_3_accuracy" if dataset.numbers.is_none() => {
+                refuse("top_3_accuracy says nothing about three classes or fewer")
+            }
+            name => refuse(format!(
+                "{name} is not known here; there are {}",
+                known.join(", ")
             )),
-            _ => Ok(()),
         }
     }
 
@@ -226,6 +249,16 @@ impl Plan {
         }
         Ok(entries)
     }
+}
+
+/// Whether targets that are numbers are known for single samples, and not as means of bags only.
+fn singles_known(dataset: &Dataset) -> bool {
+    let (Some(numbers), Some(bags)) = (&dataset.numbers, &dataset.bags) else {
+        return true;
+    };
+    let mut first = vec![None; bags.names.len()];
+    let mut pairs = numbers.values.iter().zip(&bags.index);
+    pairs.any(|(&value, &bag)| *first[bag as usize].get_or_insert(value) != value)
 }
 
 /// The metric that bag means alone decide.

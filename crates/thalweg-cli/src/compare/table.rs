@@ -20,6 +20,9 @@ const VALUES: usize = 13;
 /// Columns for a difference and its interval; the rest of 80 is for what it says.
 const DIFFERENCES: usize = 23;
 
+/// Columns for a metric among all of them.
+const METRIC: usize = 6;
+
 /// # Errors
 /// When writing fails.
 pub fn write(out: &mut dyn Write, comparison: &Comparison, written: &Written) -> io::Result<()> {
@@ -173,20 +176,22 @@ fn all_metrics(out: &mut dyn Write, condition: &Condition) -> io::Result<()> {
             .any(|entry| entry.metrics.contains_key(metric.name))
     };
     let mut shown: Vec<&Metric> = CATALOGUE.iter().filter(reported).collect();
-    // Robust accuracy takes the place of what accuracy nearly says already; the report has everything.
-    if shown.iter().any(|metric| metric.name == "robust_accuracy") {
-        shown.retain(|metric| metric.name != "balanced_accuracy");
+    // What accuracy nearly says already makes room first; the report has everything.
+    for least in ["balanced_accuracy", "macro_f1", "bag_mae", "bag_rmse"] {
+        if NAMES - 1 + METRIC * shown.len() > width() {
+            shown.retain(|metric| metric.name != least);
+        }
     }
     let heads: String = shown
         .iter()
-        .map(|metric| format!("{:>6}", short_name(metric)))
+        .map(|metric| format!("{:>METRIC$}", short_name(metric)))
         .collect();
     let title = format!("{}{heads}", padded("", NAMES - 1));
     writeln!(out, "{}", styled(FAINT, &title))?;
     for entry in &condition.entries {
         let cells: String = shown
             .iter()
-            .map(|metric| format!("{:>6}", cell(entry, metric)))
+            .map(|metric| format!("{:>METRIC$}", cell(entry, metric)))
             .collect();
         writeln!(
             out,

@@ -77,17 +77,6 @@ impl Checked<'_> {
             .iter()
             .map(|(tuned, outcomes)| self.entry(tuned, outcomes))
             .collect::<Result<Vec<_>, _>>()?;
-        if let Some(entry) = entries
-            .iter()
-            .find(|entry| !entry.metrics.contains_key(self.metric.name))
-        {
-            let known: Vec<&str> = entry.metrics.keys().map(String::as_str).collect();
-            return Err(LabError::Plan(format!(
-                "{} is not known here; there are {}",
-                self.metric.name,
-                known.join(", ")
-            )));
-        }
         let values = |entry: &Entry| entry.metrics[self.metric.name].values.clone();
         let baseline = entries
             .iter()
