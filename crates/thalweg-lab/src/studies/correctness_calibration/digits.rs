@@ -209,13 +209,9 @@ pub(super) fn run(
         let rival = Method::CrossEntropyNetwork;
         claims.push(lower(&runs, condition, rival, SHOWN[0], Weight::Supporting));
     }
-    let tables = Condition::ALL.into_iter().zip(["B", "C", "D"]);
-    Ok((
-        tables
-            .map(|(condition, letter)| table(&runs, condition, letter))
-            .collect(),
-        claims,
-    ))
+    let means = Condition::ALL.into_iter().zip(["B", "C", "D"]);
+    let means = means.map(|(condition, letter)| table(&runs, condition, letter));
+    Ok((means.chain([difference_table(&runs)]).collect(), claims))
 }
 
 fn lower(runs: &Runs, condition: Condition, rival: Method, (name, of): (&str, Of), weight: Weight) -> Claim {
@@ -267,6 +263,37 @@ fn table(runs: &Runs, condition: Condition, letter: &str) -> Table {
     Table {
         title: format!("{letter}. Digits, {}: means over the seeds", condition.label()),
         columns: std::iter::once("method".to_owned()).chain(columns).collect(),
+        rows: rows.collect(),
+    }
+}
+
+/// Balanced correctness-aware calibration against its rivals, seed by seed.
+fn difference_table(runs: &Runs) -> Table {
+    const RIVALS: [(&str, Method); 4] = [
+        ("temperature", Method::Temperature),
+        ("cross-entropy", Method::CrossEntropyNetwork),
+        ("Brier", Method::BrierNetwork),
+        ("correctness-aware", Method::CorrectnessAware),
+    ];
+    let rows = RIVALS.iter().flat_map(|&(name, rival)| {
+        SHOWN[..4].iter().map(move |&(measure, of)| {
+            let cells = Condition::ALL.map(|condition| {
+                let Paired { mean, high, .. } = runs.difference(condition, BALANCED, rival, of);
+                format!("{mean:+.3} ± {:.3}", high - mean).replace('-', "−")
+            });
+            let names = [name, measure].map(str::to_owned);
+            names.into_iter().chain(cells).collect()
+        })
+    });
+    let columns = ["minus", "measure"].into_iter();
+    let columns = columns
+        .chain(["as trained on", "noise", "shift"])
+        .map(str::to_owned);
+    Table {
+        title: format!(
+            "E. {BALANCED} minus its rivals: paired difference ± half the width of its 95% interval"
+        ),
+        columns: columns.collect(),
         rows: rows.collect(),
     }
 }
