@@ -11,7 +11,7 @@ use miette::Report;
 use thalweg::catalogue;
 use thalweg::robustness::Norm;
 use thalweg_data::{Dataset, ReadOptions};
-use thalweg_lab::comparison::Plan;
+use thalweg_lab::comparison::{Mover, Plan};
 use thalweg_lab::model::ModelSpec;
 use thalweg_lab::output;
 use thalweg_lab::trial::{AttackSet, AttackSpec, BagForming, ImbalanceKind, NoiseKind};
@@ -76,6 +76,12 @@ pub struct Args {
     /// Samples in a batch
     #[arg(long, value_name = "N", default_value_t = 64)]
     batch_size: usize,
+    /// What moves the weights: Adam, or SGD with momentum 0.9 and a cosine schedule
+    #[arg(long, value_enum, default_value = "adam")]
+    optimizer: OptimizerChoice,
+    /// Weight decay: decoupled for Adam, part of the gradient for SGD
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    weight_decay: f64,
     /// Sets of parameters tried for each objective, on up to three validation splits; 0 trains with the defaults
     #[arg(long, value_name = "N", default_value_t = 8)]
     tune: usize,
@@ -122,6 +128,12 @@ enum ModelChoice {
     Linear,
     Mlp,
     Cnn,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum OptimizerChoice {
+    Adam,
+    Sgd,
 }
 
 /// Steps of the attack that measures robust accuracy.
@@ -233,6 +245,11 @@ fn plan(args: &Args, dataset: &Dataset) -> miette::Result<Plan> {
         seeds: args.seeds,
         epochs: args.epochs,
         batch_size: args.batch_size,
+        optimizer: match args.optimizer {
+            OptimizerChoice::Adam => Mover::Adam,
+            OptimizerChoice::Sgd => Mover::Sgd,
+        },
+        weight_decay: args.weight_decay,
         tries: args.tune,
         bags,
         metric: args.metric.clone(),

@@ -52,12 +52,7 @@ impl Pool<'_> {
         let failure: Mutex<Option<LabError>> = Mutex::new(None);
         let next = AtomicUsize::new(0);
         let work = || {
-            // burn and gemm ask rayon how many threads they may use: here, this one.
-            let alone = rayon::ThreadPoolBuilder::new()
-                .num_threads(1)
-                .use_current_thread()
-                .build();
-            let _alone = alone.expect("a pool of the current thread needs no other");
+            let _alone = alone();
             while failure.lock().expect("no panic holds it").is_none() {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 let Some(spec) = specs.get(index) else { break };
@@ -89,6 +84,32 @@ impl Pool<'_> {
             .ok_or(LabError::Interrupted)
     }
 
+    /// `work(0)` to `work(count − 1)`, in order, as many at once as trials, each on one thread: work that is no trial.
+    ///
+    /// # Errors
+    /// [`LabError::Interrupted`].
+    pub fn map<T: Send>(&self, count: usize, work: impl Fn(usize) -> T + Sync) -> Result<Vec<T>, LabError> {
+        let done: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
+        let next = AtomicUsize::new(0);
+        let worker = || {
+            let _alone = alone();
+            while !self.interrupted.load(Ordering::Relaxed) {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(slot) = done.get(index) else { break };
+                *slot.lock().expect("no panic holds it") = Some(work(index));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.clamp(1, count.max(1)) {
+                scope.spawn(worker);
+            }
+        });
+        let done = done
+            .into_iter()
+            .map(|slot| slot.into_inner().expect("no panic holds it"));
+        done.collect::<Option<_>>().ok_or(LabError::Interrupted)
+    }
+
     fn one(&self, dataset: &Arc<Dataset>, spec: &TrialSpec) -> Result<Option<Outcome>, LabError> {
         if self.interrupted.load(Ordering::Relaxed) {
             return Ok(None);
@@ -109,6 +130,15 @@ impl Pool<'_> {
         }
         Ok(outcome)
     }
+}
+
+/// burn and gemm ask rayon how many threads they may use: while this lives, the current one.
+fn alone() -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .use_current_thread()
+        .build()
+        .expect("a pool of the current thread needs no other")
 }
 
 /// A trial whose panic becomes an error that names it.

@@ -1,5 +1,6 @@
 //! The studies there are, one file (or folder) a paper.
 
+mod aggregate;
 mod comp_sum;
 mod ens_loss;
 mod ldr;
@@ -8,7 +9,7 @@ use crate::study::Study;
 
 /// All studies.
 pub fn all() -> &'static [Study] {
-    &[comp_sum::STUDY, ldr::STUDY, ens_loss::STUDY]
+    &[comp_sum::STUDY, ldr::STUDY, ens_loss::STUDY, aggregate::STUDY]
 }
 
 /// The study called `slug`.
