@@ -61,6 +61,9 @@ pub struct Args {
     /// Sizes of the classes between
     #[arg(long, value_enum, default_value = "exponential")]
     imbalance_kind: ImbalanceChoice,
+    /// Take images as rows of numbers: each pixel brought to mean 0 and variance 1, as the columns of a table
+    #[arg(long)]
+    flatten: bool,
     /// The network
     #[arg(long, value_enum, default_value = "mlp")]
     model: ModelChoice,
@@ -171,7 +174,7 @@ impl FromStr for Attack {
 /// # Errors
 /// When the data or the plan is at fault, a trial fails, or the run is interrupted.
 pub fn run(args: Args) -> miette::Result<()> {
-    let dataset = Arc::new(match &args.path {
+    let mut dataset = match &args.path {
         Some(path) => {
             let options = ReadOptions {
                 bag: args.bag.clone(),
@@ -190,7 +193,11 @@ pub fn run(args: Args) -> miette::Result<()> {
             );
         }
         None => thalweg_data::digits(),
-    });
+    };
+    if args.flatten {
+        dataset.feature_shape = vec![dataset.width()];
+    }
+    let dataset = Arc::new(dataset);
     let plan = plan(&args, &dataset)?;
     let checked = plan.check(&dataset).map_err(failed)?;
     let interrupted = interruption()?;
