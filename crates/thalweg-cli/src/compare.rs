@@ -11,7 +11,7 @@ use miette::Report;
 use thalweg::catalogue;
 use thalweg::robustness::Norm;
 use thalweg_data::{Dataset, ReadOptions};
-use thalweg_lab::comparison::Plan;
+use thalweg_lab::comparison::{Mover, Plan};
 use thalweg_lab::model::ModelSpec;
 use thalweg_lab::output;
 use thalweg_lab::trial::{AttackSet, AttackSpec, BagForming, ImbalanceKind, NoiseKind};
@@ -61,6 +61,9 @@ pub struct Args {
     /// Sizes of the classes between
     #[arg(long, value_enum, default_value = "exponential")]
     imbalance_kind: ImbalanceChoice,
+    /// Take images as rows of numbers: each pixel brought to mean 0 and variance 1, as the columns of a table
+    #[arg(long)]
+    flatten: bool,
     /// The network
     #[arg(long, value_enum, default_value = "mlp")]
     model: ModelChoice,
@@ -76,6 +79,12 @@ pub struct Args {
     /// Samples in a batch
     #[arg(long, value_name = "N", default_value_t = 64)]
     batch_size: usize,
+    /// What moves the weights: Adam, or SGD with momentum 0.9 and a cosine schedule
+    #[arg(long, value_enum, default_value = "adam")]
+    optimizer: OptimizerChoice,
+    /// Weight decay: decoupled for Adam, part of the gradient for SGD
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    weight_decay: f64,
     /// Sets of parameters tried for each objective, on up to three validation splits; 0 trains with the defaults
     #[arg(long, value_name = "N", default_value_t = 8)]
     tune: usize,
@@ -124,6 +133,12 @@ enum ModelChoice {
     Cnn,
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum OptimizerChoice {
+    Adam,
+    Sgd,
+}
+
 /// Steps of the attack that measures robust accuracy.
 const ATTACK_STEPS: usize = 20;
 /// Label noise of the comparison that runs without arguments.
@@ -159,7 +174,7 @@ impl FromStr for Attack {
 /// # Errors
 /// When the data or the plan is at fault, a trial fails, or the run is interrupted.
 pub fn run(args: Args) -> miette::Result<()> {
-    let dataset = Arc::new(match &args.path {
+    let mut dataset = match &args.path {
         Some(path) => {
             let options = ReadOptions {
                 bag: args.bag.clone(),
@@ -178,7 +193,11 @@ pub fn run(args: Args) -> miette::Result<()> {
             );
         }
         None => thalweg_data::digits(),
-    });
+    };
+    if args.flatten {
+        dataset.feature_shape = vec![dataset.width()];
+    }
+    let dataset = Arc::new(dataset);
     let plan = plan(&args, &dataset)?;
     let checked = plan.check(&dataset).map_err(failed)?;
     let interrupted = interruption()?;
@@ -233,6 +252,11 @@ fn plan(args: &Args, dataset: &Dataset) -> miette::Result<Plan> {
         seeds: args.seeds,
         epochs: args.epochs,
         batch_size: args.batch_size,
+        optimizer: match args.optimizer {
+            OptimizerChoice::Adam => Mover::Adam,
+            OptimizerChoice::Sgd => Mover::Sgd,
+        },
+        weight_decay: args.weight_decay,
         tries: args.tune,
         bags,
         metric: args.metric.clone(),

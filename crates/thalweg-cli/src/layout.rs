@@ -105,12 +105,19 @@ pub fn row(out: &mut dyn Write, name: (&str, usize), cells: &[(&str, usize)]) ->
     Ok(())
 }
 
-/// Writes a bold title at the left and a faint remark at the right end of the line.
+/// Writes a bold title at the left and a faint remark at the right end of the line, or below where both do not fit.
 ///
 /// # Errors
 /// When writing fails.
 pub fn heading(out: &mut dyn Write, title: &str, remark: &str) -> io::Result<()> {
-    let gap = width().saturating_sub(title.width() + remark.width()).max(2);
+    if title.width() + 2 + remark.width() > width() {
+        writeln!(out, "{}", styled(TITLE, title))?;
+        for line in wrapped(remark, width()) {
+            writeln!(out, "{}", styled(FAINT, &line))?;
+        }
+        return Ok(());
+    }
+    let gap = width() - title.width() - remark.width();
     let gap = if remark.is_empty() { 0 } else { gap };
     writeln!(
         out,

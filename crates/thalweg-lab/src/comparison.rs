@@ -21,10 +21,10 @@ use crate::model::{LEAST_SIDE, ModelSpec};
 use crate::pool::Pool;
 use crate::results::{Comparison, Condition};
 use crate::trial::{
-    AttackSpec, BagForming, DataSpec, ImbalanceKind, JudgedOn, NoiseKind, NoiseSpec, Outcome, Scaling,
-    TrialSpec,
+    AttackSpec, BagForming, DataSpec, ImbalanceKind, JudgedOn, NoiseKind, NoiseSpec, OptimizerSpec, Outcome,
+    Scaling, Schedule, TrialSpec,
 };
-use crate::tuning::{Candidate, candidates};
+use crate::tuning::{Candidate, LearningRates, candidates};
 
 /// What is to be compared, and how.
 #[derive(Clone, Debug)]
@@ -45,6 +45,10 @@ pub struct Plan {
     pub epochs: Option<usize>,
     /// Samples in a batch.
     pub batch_size: usize,
+    /// How weights are moved.
+    pub optimizer: Mover,
+    /// Weight decay: decoupled for Adam, part of the gradient for SGD.
+    pub weight_decay: f64,
     /// Sets of parameters tried for each objective, at each noise level.
     pub tries: usize,
     /// How bags are formed, where targets are to be known by bag only.
@@ -59,6 +63,42 @@ pub struct Plan {
     pub started: String,
     /// What it was made with.
     pub versions: Vec<(String, String)>,
+}
+
+/// An optimiser to compare under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mover {
+    /// Adam at a constant learning rate.
+    Adam,
+    /// Gradient descent with momentum 0.9, the learning rate falling along a cosine.
+    Sgd,
+}
+
+impl Mover {
+    fn spec(self) -> OptimizerSpec {
+        match self {
+            Self::Adam => OptimizerSpec::Adam,
+            Self::Sgd => OptimizerSpec::Sgd {
+                momentum: 0.9,
+                schedule: Schedule::Cosine,
+            },
+        }
+    }
+
+    fn learning_rates(self) -> LearningRates {
+        match self {
+            Self::Adam => LearningRates::ADAM,
+            Self::Sgd => LearningRates::SGD,
+        }
+    }
+
+    /// In words.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Adam => "Adam",
+            Self::Sgd => "SGD, momentum 0.9, cosine schedule",
+        }
+    }
 }
 
 /// Share of the samples that the test split takes, where none is published.
@@ -120,6 +160,9 @@ impl Plan {
             return refuse(format!(
                 "an imbalance is the largest over the smallest class, at least 1, not {ratio}"
             ));
+        }
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return refuse(format!("a weight decay is at least 0, not {}", self.weight_decay));
         }
         if self.seeds == 0 || self.batch_size == 0 || self.epochs == Some(0) || self.noise.is_empty() {
             return refuse("seeds, epochs, batch size and noise levels are at least one each");
@@ -354,6 +397,8 @@ impl Checked<'_> {
             settings,
             seed,
         );
+        spec.optimizer = self.plan.optimizer.spec();
+        spec.weight_decay = self.plan.weight_decay;
         spec.learning_rate = tuned.candidate.learning_rate;
         spec.epochs = self.epochs;
         spec.batch_size = self.plan.batch_size;
@@ -371,7 +416,12 @@ impl Checked<'_> {
             .iter()
             .flat_map(|&noise| self.entries.iter().map(move |&entry| (noise, entry)))
             .map(|(noise, entry)| {
-                let candidates = candidates(entry, self.tries().max(1), &pinned);
+                let candidates = candidates(
+                    entry,
+                    self.tries().max(1),
+                    self.plan.optimizer.learning_rates(),
+                    &pinned,
+                );
                 candidates
                     .into_iter()
                     .map(|candidate| Tuned {

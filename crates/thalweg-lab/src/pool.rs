@@ -48,62 +48,72 @@ impl Pool<'_> {
     /// # Errors
     /// The first failure, or [`LabError::Interrupted`].
     pub fn run(&self, dataset: &Arc<Dataset>, specs: &[TrialSpec]) -> Result<Vec<Outcome>, LabError> {
-        self.map(specs.len(), |index| {
-            let outcome = self.one(dataset, &specs[index])?;
-            if let Some(outcome) = &outcome {
-                (self.on_done)(&specs[index], outcome);
-            }
-            Ok(outcome)
-        })
-    }
-
-    /// Does `count` pieces of work, each on one thread, and returns what they made in order. A piece that returns none was
-    /// interrupted.
-    ///
-    /// # Errors
-    /// The first failure, or [`LabError::Interrupted`].
-    pub fn map<T: Send>(
-        &self,
-        count: usize,
-        piece: impl Fn(usize) -> Result<Option<T>, LabError> + Sync,
-    ) -> Result<Vec<T>, LabError> {
-        let done: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
+        let outcomes: Vec<Mutex<Option<Outcome>>> = specs.iter().map(|_| Mutex::new(None)).collect();
         let failure: Mutex<Option<LabError>> = Mutex::new(None);
         let next = AtomicUsize::new(0);
         let work = || {
-            // burn and gemm ask rayon how many threads they may use: here, this one.
-            let alone = rayon::ThreadPoolBuilder::new()
-                .num_threads(1)
-                .use_current_thread()
-                .build();
-            let _alone = alone.expect("a pool of the current thread needs no other");
+            let _alone = alone();
             while failure.lock().expect("no panic holds it").is_none() {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= count || self.interrupted.load(Ordering::Relaxed) {
-                    break;
-                }
-                match piece(index) {
-                    Ok(Some(made)) => *done[index].lock().expect("no panic holds it") = Some(made),
+                let Some(spec) = specs.get(index) else { break };
+                match self.one(dataset, spec) {
+                    Ok(Some(outcome)) => {
+                        (self.on_done)(spec, &outcome);
+                        *outcomes[index].lock().expect("no panic holds it") = Some(outcome);
+                    }
                     Ok(None) => break,
                     Err(error) => *failure.lock().expect("no panic holds it") = Some(error),
                 }
             }
         };
         std::thread::scope(|scope| {
-            for _ in 0..self.jobs.clamp(1, count.max(1)) {
+            for _ in 0..self.jobs.clamp(1, specs.len().max(1)) {
                 scope.spawn(work);
             }
         });
         if let Some(error) = failure.into_inner().expect("no panic holds it") {
             return Err(error);
         }
+        let finished: Vec<_> = outcomes
+            .into_iter()
+            .map(|outcome| outcome.into_inner().expect("no panic holds it"))
+            .collect();
+        finished
+            .into_iter()
+            .collect::<Option<_>>()
+            .ok_or(LabError::Interrupted)
+    }
+
+    /// `work(0)` to `work(count − 1)`, in order, as many at once as trials, each on one thread: work that is no trial.
+    ///
+    /// # Errors
+    /// [`LabError::Interrupted`].
+    pub fn map<T: Send>(&self, count: usize, work: impl Fn(usize) -> T + Sync) -> Result<Vec<T>, LabError> {
+        let done: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
+        let next = AtomicUsize::new(0);
+        let worker = || {
+            let _alone = alone();
+            while !self.interrupted.load(Ordering::Relaxed) {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(slot) = done.get(index) else { break };
+                *slot.lock().expect("no panic holds it") = Some(work(index));
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.clamp(1, count.max(1)) {
+                scope.spawn(worker);
+            }
+        });
         let done = done
             .into_iter()
-            .map(|made| made.into_inner().expect("no panic holds it"));
+            .map(|slot| slot.into_inner().expect("no panic holds it"));
         done.collect::<Option<_>>().ok_or(LabError::Interrupted)
     }
 
     fn one(&self, dataset: &Arc<Dataset>, spec: &TrialSpec) -> Result<Option<Outcome>, LabError> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let Some(ledger) = self.ledger else {
             return guarded(dataset, spec, self.interrupted);
         };
@@ -120,6 +130,15 @@ impl Pool<'_> {
         }
         Ok(outcome)
     }
+}
+
+/// burn and gemm ask rayon how many threads they may use: while this lives, the current one.
+fn alone() -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .use_current_thread()
+        .build()
+        .expect("a pool of the current thread needs no other")
 }
 
 /// A trial whose panic becomes an error that names it.

@@ -1,5 +1,6 @@
 //! The studies there are, one file (or folder) a paper.
 
+mod aggregate;
 mod comp_sum;
 mod correctness_calibration;
 mod ens_loss;
@@ -13,6 +14,7 @@ pub fn all() -> &'static [Study] {
         comp_sum::STUDY,
         ldr::STUDY,
         ens_loss::STUDY,
+        aggregate::STUDY,
         correctness_calibration::STUDY,
     ]
 }

@@ -5,11 +5,27 @@
 
 use thalweg::objective::{ObjectiveEntry, Settings};
 
-/// Default learning rate of Adam.
-pub const LEARNING_RATE: f64 = 2e-3;
+/// The learning rates of an optimiser.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LearningRates {
+    /// The one to start from.
+    pub default: f64,
+    /// The range that is tried.
+    pub range: (f64, f64),
+}
 
-/// Range of learning rates that are tried.
-const LEARNING_RATES: (f64, f64) = (5e-4, 1e-2);
+impl LearningRates {
+    /// Those of Adam.
+    pub const ADAM: Self = Self {
+        default: 2e-3,
+        range: (5e-4, 1e-2),
+    };
+    /// Those of gradient descent with momentum 0.9.
+    pub const SGD: Self = Self {
+        default: 3e-2,
+        range: (5e-3, 2e-1),
+    };
+}
 
 /// A try.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +37,12 @@ pub struct Candidate {
 }
 
 /// The tries an objective is given: at least the defaults. Parameters in `pinned` keep their value there.
-pub fn candidates(entry: &ObjectiveEntry, tries: usize, pinned: &Settings) -> Vec<Candidate> {
+pub fn candidates(
+    entry: &ObjectiveEntry,
+    tries: usize,
+    rates: LearningRates,
+    pinned: &Settings,
+) -> Vec<Candidate> {
     let with_pins = |mut settings: Settings| {
         for (name, value) in pinned {
             if let Some(own) = settings.get_mut(name) {
@@ -32,10 +53,10 @@ pub fn candidates(entry: &ObjectiveEntry, tries: usize, pinned: &Settings) -> Ve
     };
     let defaults = Candidate {
         settings: with_pins(entry.defaults()),
-        learning_rate: LEARNING_RATE,
+        learning_rate: rates.default,
     };
     let walked = (1..tries).map(|index| {
-        let (low, high) = LEARNING_RATES;
+        let (low, high) = rates.range;
         let learning_rate = low * (high / low).powf(halton(index, PRIMES[0]));
         let parameters = entry.parameters.iter().zip(&PRIMES[1..]);
         let settings = parameters
@@ -71,12 +92,15 @@ mod tests {
     fn every_objective_has_room_and_gets_the_same_number_of_tries_within_its_ranges() {
         for entry in catalogue::objectives() {
             assert!(entry.parameters.len() < PRIMES.len(), "{}", entry.name);
-            let tries = candidates(entry, 9, &Settings::new());
+            let tries = candidates(entry, 9, LearningRates::ADAM, &Settings::new());
             assert_eq!(tries.len(), 9);
             assert_eq!(tries[0].settings, entry.defaults());
             for candidate in &tries {
                 entry.build(&candidate.settings).unwrap();
-                assert!((LEARNING_RATES.0..=LEARNING_RATES.1).contains(&candidate.learning_rate));
+                assert!(
+                    (LearningRates::ADAM.range.0..=LearningRates::ADAM.range.1)
+                        .contains(&candidate.learning_rate)
+                );
             }
         }
     }
@@ -84,7 +108,12 @@ mod tests {
     #[test]
     fn a_pinned_parameter_is_not_tuned() {
         let pinned: Settings = [("epsilon".to_owned(), 0.123), ("unknown".to_owned(), 1.0)].into();
-        let tries = candidates(catalogue::objective("trades").unwrap(), 5, &pinned);
+        let tries = candidates(
+            catalogue::objective("trades").unwrap(),
+            5,
+            LearningRates::ADAM,
+            &pinned,
+        );
         assert!(
             tries
                 .iter()

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use thalweg_data::Dataset;
 use thalweg_lab::LabError;
-use thalweg_lab::comparison::Plan;
+use thalweg_lab::comparison::{Mover, Plan};
 use thalweg_lab::model::ModelSpec;
 use thalweg_lab::pool::{Ledger, Pool, Reuse};
 use thalweg_lab::results::{Comparison, Entry};
@@ -24,6 +24,8 @@ fn plan() -> Plan {
         seeds: 3,
         epochs: Some(4),
         batch_size: 64,
+        optimizer: Mover::Adam,
+        weight_decay: 0.0,
         tries: 2,
         bags: None,
         metric: Some("accuracy".to_owned()),

@@ -45,7 +45,13 @@ impl Checked<'_> {
                 .plan
                 .model
                 .describe(&dataset.feature_shape, dataset.classes.len().max(1)),
-            optimizer: "Adam, gradient norm at most 5".to_owned(),
+            optimizer: match self.plan.weight_decay {
+                0.0 => format!("{}, gradient norm at most 5", self.plan.optimizer.words()),
+                decay => format!(
+                    "{}, weight decay {decay}, gradient norm at most 5",
+                    self.plan.optimizer.words()
+                ),
+            },
             seeds: self.plan.seeds,
             epochs: self.epochs,
             batch_size: self.plan.batch_size,

@@ -187,11 +187,11 @@ pub(super) fn run(
     advance: &Advance,
 ) -> Result<(Vec<Table>, Vec<Claim>), LabError> {
     let runs = pool.map(scale.seeds(), |seed| {
-        let run = one(scale, seed as u64)?;
+        let run = one(scale, seed as u64);
         advance(1);
-        Ok(Some(run))
+        run
     })?;
-    let runs = Runs(runs);
+    let runs = Runs(runs.into_iter().collect::<Result<_, _>>()?);
     let mut claims = Vec::new();
     for (name, of) in [SHOWN[0], SHOWN[2]] {
         for rival in [Method::CrossEntropyNetwork, Method::Temperature] {
