@@ -11,12 +11,19 @@ use std::sync::OnceLock;
 
 use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
-use crate::{classification, robustness};
+use crate::{classification, distillation, robustness};
 
 /// All objectives, families in order.
 pub fn objectives() -> &'static [ObjectiveEntry] {
     static OBJECTIVES: OnceLock<Vec<ObjectiveEntry>> = OnceLock::new();
-    OBJECTIVES.get_or_init(|| [classification::objectives(), robustness::objectives()].concat())
+    OBJECTIVES.get_or_init(|| {
+        [
+            classification::objectives(),
+            robustness::objectives(),
+            distillation::objectives(),
+        ]
+        .concat()
+    })
 }
 
 /// The objective called `name`.
@@ -31,6 +38,7 @@ pub fn quantities() -> &'static [Quantity] {
         [
             ("classification", classification::quantities()),
             ("robustness", robustness::quantities()),
+            ("distillation", distillation::quantities()),
         ]
         .into_iter()
         .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))

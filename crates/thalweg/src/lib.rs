@@ -1,6 +1,6 @@
 //! Training objectives on [burn]: what a model is asked to minimise, and whether it did what its theory promised.
 //!
-//! - Losses, one file an objective: [`classification`], [`robustness`]. Each has a config with the paper's defaults,
+//! - Losses, one file an objective: [`classification`], [`distillation`], [`robustness`]. Each has a config with the paper's defaults,
 //!   `init()`, and `forward(...)` on burn tensors of either float type, on any backend.
 //! - [`objective`]: the one small trait a training loop calls, and an objective's page in the catalogue.
 //! - [`quantity`]: everything else the library computes, as named numbers of given arrays.
@@ -24,6 +24,7 @@ pub mod bridge;
 pub mod catalogue;
 pub mod classification;
 mod config;
+pub mod distillation;
 pub mod objective;
 pub mod quantity;
 mod reduction;

@@ -3,8 +3,10 @@
 //! [`Objective`] is all that a training loop calls. An [`ObjectiveEntry`] is its page in the catalogue: what it is,
 //! when to reach for it, what it costs, which parameters may be tuned and over which ranges.
 
+mod dual_head;
 mod margin;
 
+pub use dual_head::{Descent, DualHead, Needs};
 pub use margin::margin_curve;
 
 use std::collections::BTreeMap;
@@ -21,6 +23,11 @@ pub trait Model {
 
     /// The same scores with the parameters held constant: gradients for the inputs only, at half the cost.
     fn frozen(&self, inputs: Tensor<2>) -> Tensor<2>;
+
+    /// Its two heads, where it has two.
+    fn dual_head(&self) -> Option<&dyn DualHead> {
+        None
+    }
 }
 
 /// A batch of training samples.
@@ -34,6 +41,19 @@ pub struct Batch {
     pub ids: Vec<usize>,
     /// Range that inputs must stay in when they are perturbed.
     pub range: Option<(f64, f64)>,
+    /// What a teacher says of the samples, `[batch, classes]`, where there is one.
+    pub teacher_logits: Option<Tensor<2>>,
+}
+
+impl Batch {
+    /// The teacher's logits.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub fn taught(&self) -> Tensor<2> {
+        let logits = self.teacher_logits.clone();
+        logits.expect("an objective that needs a teacher was given a batch without teacher logits")
+    }
 }
 
 /// How far training has come.
@@ -59,6 +79,22 @@ pub trait Objective: Send {
         progress: &Progress,
         random: &mut Stream,
     ) -> Tensor<1>;
+
+    /// What a step descends: the loss, unless gradients are to be merged in a way of its own.
+    fn descent(
+        &mut self,
+        model: &dyn Model,
+        batch: &Batch,
+        progress: &Progress,
+        random: &mut Stream,
+    ) -> Descent {
+        Descent::Loss(self.loss(model, batch, progress, random))
+    }
+
+    /// What it asks for beside inputs and targets.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
 
     /// The number that it keeps of the training sample `id`, where it keeps one.
     fn remembered(&self, _id: usize) -> Option<f64> {

@@ -122,6 +122,7 @@ impl<'a> Trial<'a> {
             targets: targets(ids.iter().map(|&id| train.labels[id]), &self.device),
             ids: ids.to_vec(),
             range: self.prepared.range(),
+            teacher_logits: None,
         };
         let loss = self.objective.loss(&self.network, &batch, progress, random);
         let value = loss.clone().into_scalar::<f64>();
