@@ -6,6 +6,7 @@
 
 mod compare;
 mod data;
+mod distill;
 mod eval;
 mod failure;
 mod layout;
@@ -35,6 +36,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Compare(Box<compare::Args>),
+    Distill(Box<distill::Args>),
     Study(study::Args),
     Eval(eval::Args),
     List(list::Args),
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> miette::Result<()> {
     match cli.command {
         Some(Command::Compare(args)) => compare::run(*args),
+        Some(Command::Distill(args)) => distill::run(*args),
         Some(Command::Study(args)) => study::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::List(args)) => list::run(args, &study::listed()),

@@ -4,8 +4,8 @@
 //! once per seed and judged once on the test split. Splits, initial weights and batches at a seed are the same for all,
 //! so differences are paired. The test split is one for the whole comparison: no tuning trial ever reads it.
 
-mod recommend;
-mod summarise;
+pub(crate) mod recommend;
+pub(crate) mod summarise;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -154,6 +154,11 @@ impl Plan {
         let mut entries: Vec<&'static ObjectiveEntry> = Vec::new();
         for name in &self.objectives {
             let entry = catalogue::objective(name).ok_or_else(|| LabError::unknown_objective(name))?;
+            if entry.build(&entry.defaults())?.needs().teacher {
+                return refuse(format!(
+                    "{name} learns from a teacher; compare such objectives with thalweg distill"
+                ));
+            }
             if !entries.iter().any(|known| known.name == entry.name) {
                 entries.push(entry);
             }

@@ -2,6 +2,7 @@
 
 pub mod comparison;
 pub mod csv_out;
+pub mod distillation;
 mod error;
 pub mod metrics;
 pub mod model;

@@ -3,12 +3,19 @@
 //! Initial weights are those of PyTorch's layers, uniform in `±1/√fan_in`, drawn from a named stream: the same for
 //! every objective at the same seed.
 
+mod auxiliary;
+mod weights;
+
+pub use auxiliary::AuxiliaryHeadSpec;
+pub use weights::LayerWeights;
+
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, tanh};
 use burn::tensor::module::{conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+use thalweg::objective::DualHead;
 use thalweg_kernels::random::Stream;
 
 /// What network, apart from the data's shape.
@@ -108,11 +115,19 @@ struct Dense {
     bias: Param<Tensor<1>>,
 }
 
+impl Dense {
+    fn of(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
+        let bias = parameters.use_tensor(&self.bias).unsqueeze();
+        inputs.matmul(parameters.use_tensor(&self.weight)) + bias
+    }
+}
+
 /// A classifier of feature rows.
 #[derive(Module, Debug)]
 pub struct Network {
     convolutions: Vec<Convolution>,
     layers: Vec<Dense>,
+    auxiliary: Option<auxiliary::AuxiliaryHead>,
     image: [usize; 3],
     #[module(skip)]
     activation: Activation,
@@ -148,6 +163,7 @@ impl Network {
         let mut network = Self {
             convolutions: Vec::new(),
             layers: Vec::new(),
+            auxiliary: None,
             image: [1, 1, shape.iter().product()],
             activation: Activation::Relu,
         };
@@ -192,15 +208,21 @@ impl Network {
     }
 
     fn scores(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
+        let features = self.hidden(inputs, parameters);
+        self.last().of(features, parameters)
+    }
+
+    /// What the last layer sees.
+    fn hidden(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
         let mut hidden = self.convolved(inputs, parameters);
-        for (index, layer) in self.layers.iter().enumerate() {
-            if index > 0 {
-                hidden = self.activation.of(hidden);
-            }
-            let bias = parameters.use_tensor(&layer.bias).unsqueeze();
-            hidden = hidden.matmul(parameters.use_tensor(&layer.weight)) + bias;
+        for layer in &self.layers[..self.layers.len() - 1] {
+            hidden = self.activation.of(layer.of(hidden, parameters));
         }
         hidden
+    }
+
+    fn last(&self) -> &Dense {
+        self.layers.last().expect("a network has a layer")
     }
 
     fn convolved(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
@@ -232,6 +254,10 @@ impl thalweg::objective::Model for Network {
 
     fn frozen(&self, inputs: Tensor<2>) -> Tensor<2> {
         self.scores(inputs, &Frozen)
+    }
+
+    fn dual_head(&self) -> Option<&dyn DualHead> {
+        self.auxiliary.is_some().then_some(self)
     }
 }
 

@@ -30,9 +30,9 @@ pub fn write(comparison: &Comparison, out: &Path) -> Result<Written, LabError> {
         json: folder.join("comparison.json"),
     };
     let json = serde_json::to_string_pretty(comparison).map_err(crate::store::StoreError::from)?;
-    whole(&files.report, &report::html(comparison))?;
-    whole(&files.csv, &csv_out::csv(comparison))?;
-    whole(&files.json, &json)?;
+    whole(&files.report, report::html(comparison).as_bytes())?;
+    whole(&files.csv, csv_out::csv(comparison).as_bytes())?;
+    whole(&files.json, json.as_bytes())?;
     Ok(files)
 }
 
@@ -56,17 +56,24 @@ fn new_folder(comparison: &Comparison, out: &Path) -> Result<PathBuf, LabError> 
     unreachable!("some number is free")
 }
 
-fn whole(path: &Path, text: &str) -> Result<(), LabError> {
+/// Writes a file that is whole or not there.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn whole(path: &Path, bytes: &[u8]) -> Result<(), LabError> {
     let failed = |source| LabError::Write {
         path: path.to_owned(),
         source,
     };
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
     let mut file = tempfile::Builder::new()
         .permissions(permissions())
         .tempfile_in(folder)
         .map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.write_all(bytes).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! The studies there are, one file (or folder) a paper.
 
 mod comp_sum;
+mod dual_head_kd;
 mod ldr;
 
 use crate::study::Study;
 
 /// All studies.
 pub fn all() -> &'static [Study] {
-    &[comp_sum::STUDY, ldr::STUDY]
+    &[comp_sum::STUDY, ldr::STUDY, dual_head_kd::STUDY]
 }
 
 /// The study called `slug`.

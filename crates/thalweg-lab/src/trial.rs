@@ -1,12 +1,15 @@
 //! One training run: data x model x objective x optimiser x seed. Deterministic given its specification; a finished
 //! one is an [`Outcome`], and its specification is the key it is found by.
 
+mod alignment;
 mod data;
 mod evaluation;
+mod source;
 mod training;
 
 pub use data::{DataSpec, ImbalanceKind, NoiseKind, NoiseSpec, Prepared};
-pub use training::run;
+pub use source::{DistillationSpec, Source};
+pub use training::{Trained, run, train};
 
 use std::collections::BTreeMap;
 
@@ -50,6 +53,9 @@ pub struct TrialSpec {
     pub judged_on: JudgedOn,
     /// Attack of the robust accuracy.
     pub attack: Option<AttackSpec>,
+    /// The teacher and the second head, where the objective needs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<DistillationSpec>,
 }
 
 /// An optimiser.
@@ -135,6 +141,7 @@ impl TrialSpec {
             seed,
             judged_on: JudgedOn::Test,
             attack: None,
+            distillation: None,
         }
     }
 }
@@ -190,7 +197,9 @@ mod tests {
         let spec = TrialSpec::new(data, ModelSpec::mlp(vec![8]), "focal", Settings::new(), 0);
         let text = serde_json::to_string(&spec).unwrap();
         assert!(
-            !text.contains("optimizer") && !text.contains("activation"),
+            !["optimizer", "activation", "distillation"]
+                .iter()
+                .any(|unused| text.contains(unused)),
             "{text}"
         );
         assert_eq!(serde_json::from_str::<TrialSpec>(&text).unwrap(), spec);

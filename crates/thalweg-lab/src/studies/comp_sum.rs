@@ -9,7 +9,6 @@ use std::sync::Arc;
 use crate::LabError;
 use crate::model::ModelSpec;
 use crate::pool::Pool;
-use crate::statistics::Paired;
 use crate::study::{Advance, Findings, Scale, Study};
 use crate::trial::{DataSpec, NoiseKind, NoiseSpec, TrialSpec};
 
@@ -63,15 +62,4 @@ fn trial(
     let mut spec = TrialSpec::new(data, ModelSpec::mlp(vec![64]), name, settings, seed);
     spec.epochs = scale.pick(30, 2);
     spec
-}
-
-/// A paired difference in percentage points, to two decimals: intervals end close to 0 here.
-fn points(difference: &Paired) -> String {
-    let [mean, low, high] = [difference.mean, difference.low, difference.high].map(|share| 100.0 * share);
-    let text = if low.is_nan() {
-        format!("{mean:+.2} pp")
-    } else {
-        format!("{mean:+.2} pp [{low:+.2}, {high:+.2}]")
-    };
-    text.replace('-', "−")
 }

@@ -151,6 +151,11 @@ impl Prepared {
         &self.dataset
     }
 
+    /// How features are scaled, where they are.
+    pub fn scaler(&self) -> Option<&Standardizer> {
+        self.scaler.as_ref()
+    }
+
     /// The range that inputs live in, where they have one: `[0, 1]` for images.
     pub fn range(&self) -> Option<(f64, f64)> {
         is_image(&self.dataset).then_some((0.0, 1.0))

@@ -147,8 +147,8 @@ mod tests {
             let gaps: Vec<f64> = numbers(&student).iter().zip(numbers(&teacher)).map(|(s, t)| s - t).collect();
             let squared = temperature * temperature;
             let cosh: f64 = gaps.iter().map(|gap| (gap / (2.0 * temperature)).cosh().ln()).sum();
-            let coin = |q: f64| 0.5 * (0.5 / q).ln() + 0.5 * (0.5 / (1.0 - q)).ln();
-            let coins: f64 = gaps.iter().map(|gap| coin(1.0 / (1.0 + (-gap / temperature).exp()))).sum();
+            let side = |gap: f64| 0.5 * (0.5 * (1.0 + (-gap / temperature).exp())).ln();
+            let coins: f64 = gaps.iter().map(|gap| side(*gap) + side(-gap)).sum();
             let (value, gradient) = value_and_gradient(&student, |s| loss_of(temperature).forward(s, teacher.clone()));
             assert_close(&value, &[squared * cosh], 1e-12);
             assert_close(&value, &[squared * coins], 1e-12);

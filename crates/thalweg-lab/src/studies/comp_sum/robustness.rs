@@ -7,11 +7,11 @@ use std::sync::Arc;
 use thalweg::robustness::Norm;
 use thalweg_data::Dataset;
 
-use super::{points, trial};
+use super::trial;
 use crate::LabError;
 use crate::pool::Pool;
 use crate::statistics::{Paired, paired, summary};
-use crate::study::{Claim, Scale, Table, Verdict, Weight};
+use crate::study::{Claim, Scale, Table, Verdict, Weight, points};
 use crate::trial::{AttackSet, AttackSpec, Outcome, TrialSpec};
 
 const EPSILON: f64 = 0.1;

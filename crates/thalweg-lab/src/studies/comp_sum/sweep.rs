@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use thalweg_data::Dataset;
 
-use super::{points, trial};
+use super::trial;
 use crate::LabError;
 use crate::pool::Pool;
 use crate::statistics::{Paired, paired, summary};
-use crate::study::{Claim, Scale, Table, Verdict, Weight};
+use crate::study::{Claim, Scale, Table, Verdict, Weight, points};
 use crate::trial::TrialSpec;
 
 const TAUS: [f64; 5] = [0.0, 0.5, 1.0, 1.5, 2.0];

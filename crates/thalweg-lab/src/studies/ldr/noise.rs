@@ -9,7 +9,7 @@ use crate::LabError;
 use crate::model::{Activation, ModelSpec};
 use crate::pool::Pool;
 use crate::statistics::{Paired, paired, summary};
-use crate::study::{Claim, Scale, Table, Verdict, Weight};
+use crate::study::{Claim, Scale, Table, Verdict, Weight, points};
 use crate::trial::{DataSpec, NoiseKind, NoiseSpec, OptimizerSpec, Outcome, TrialSpec};
 
 struct Setting {
@@ -293,11 +293,6 @@ fn higher_for_corrupted(grid: &Grid) -> Claim {
         verdict: Some(Verdict::of_all(differences.iter().map(Verdict::above_zero))),
         weight: Weight::Decisive,
     }
-}
-
-fn points(difference: &Paired) -> String {
-    let [mean, low, high] = [difference.mean, difference.low, difference.high].map(|share| 100.0 * share);
-    format!("{mean:+.2} pp [{low:+.2}, {high:+.2}]").replace('-', "−")
 }
 
 fn accuracy_table<'a>(rows: impl Iterator<Item = (&'a Contender, Option<f64>)>) -> Table {
