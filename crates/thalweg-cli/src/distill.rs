@@ -38,7 +38,12 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["teacher_hidden", "teacher_epochs"])]
     teacher: Option<PathBuf>,
     /// Widths of the hidden layers of a teacher trained here
-    #[arg(long, value_name = "WIDTH,..", value_delimiter = ',', default_value = "256,256")]
+    #[arg(
+        long,
+        value_name = "WIDTH,..",
+        value_delimiter = ',',
+        default_value = "256,256"
+    )]
     teacher_hidden: Vec<usize>,
     /// Passes of the teacher over the training split [default: by its size]
     #[arg(long, value_name = "N")]
@@ -130,13 +135,13 @@ pub fn run(args: Args) -> miette::Result<()> {
     let origin = Origin::of(&args, &dataset)?;
     let interrupted = interruption()?;
     let steps = origin.steps() + checked.trials();
-    let ((comparison, teacher), _) = args.run.watch(steps, &interrupted, |pool, advance| {
+    let (comparison, _) = args.run.watch(steps, &interrupted, |pool, advance| {
         let teacher = origin.teacher(&dataset, &interrupted, &|| advance(1))?;
-        Ok((checked.run(&teacher, pool)?, teacher))
+        if let Some(path) = &args.save_teacher {
+            teacher.save(path)?;
+        }
+        checked.run(&teacher, pool)
     })?;
-    if let Some(path) = &args.save_teacher {
-        teacher.save(path).map_err(failed)?;
-    }
     let written = output::write(&comparison, &args.run.out).map_err(failed)?;
     if args.json {
         let value = serde_json::to_value(&comparison).map_err(|error| UserError::new(error.to_string()))?;

@@ -200,7 +200,10 @@ mod tests {
             for x in [f32::from_bits(bits), -f32::from_bits(bits)] {
                 let exact = f64::from(x).exp_m1();
                 let error = (f64::from(x.exp_m1_lane()) - exact).abs();
-                assert!(error <= 4e-7 * exact.abs() + 1e-44, "{x}: off by {error:e} of {exact:e}");
+                assert!(
+                    error <= 4e-7 * exact.abs() + 1e-44,
+                    "{x}: off by {error:e} of {exact:e}"
+                );
             }
         }
         assert_eq!((-1e4_f32).exp_m1_lane(), -1.0);

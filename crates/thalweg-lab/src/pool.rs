@@ -2,8 +2,8 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::LabError;
 use crate::store::{RunId, Store, TrialKey};
@@ -105,9 +105,7 @@ impl Pool<'_> {
         let finished = results
             .into_iter()
             .map(|result| result.into_inner().expect("no panic holds it"));
-        finished
-            .collect::<Option<_>>()
-            .ok_or(LabError::Interrupted)
+        finished.collect::<Option<_>>().ok_or(LabError::Interrupted)
     }
 
     fn one(&self, source: Source, spec: &TrialSpec) -> Result<Option<Outcome>, LabError> {
@@ -141,11 +139,7 @@ impl Pool<'_> {
 }
 
 /// A trial whose panic becomes an error that names it.
-fn guarded(
-    source: Source,
-    spec: &TrialSpec,
-    interrupted: &AtomicBool,
-) -> Result<Option<Outcome>, LabError> {
+fn guarded(source: Source, spec: &TrialSpec, interrupted: &AtomicBool) -> Result<Option<Outcome>, LabError> {
     catch_unwind(AssertUnwindSafe(|| trial::run(spec, source, interrupted))).unwrap_or_else(|panic| {
         Err(LabError::Panicked {
             objective: spec.objective.clone(),

@@ -32,7 +32,8 @@ use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
 
 /// What the pages of the family say of shapes.
-const SHAPES: &str = "model, inputs [batch, features], targets [batch], teacher_logits [batch, classes] → [1]";
+const SHAPES: &str =
+    "model, inputs [batch, features], targets [batch], teacher_logits [batch, classes] → [1]";
 
 pub(crate) fn objectives() -> Vec<ObjectiveEntry> {
     [

@@ -103,7 +103,8 @@ impl Mlp {
 
     /// As a safetensors file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let little = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
+        let little =
+            |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
         let buffers: Vec<(String, Vec<usize>, Vec<u8>)> = self
             .layers
             .iter()
@@ -111,7 +112,11 @@ impl Mlp {
             .flat_map(|(index, layer)| {
                 let (inputs, outputs) = (layer.inputs(), layer.outputs());
                 [
-                    (format!("layers.{index}.weight"), vec![outputs, inputs], little(&layer.weight)),
+                    (
+                        format!("layers.{index}.weight"),
+                        vec![outputs, inputs],
+                        little(&layer.weight),
+                    ),
                     (format!("layers.{index}.bias"), vec![outputs], little(&layer.bias)),
                 ]
             })
@@ -218,7 +223,10 @@ fn natural(name: &str) -> Vec<(u64, String)> {
 fn activation(bytes: &[u8]) -> Result<Activation, TeacherError> {
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(TeacherError::damaged)?;
     let metadata = header.metadata().as_ref();
-    match metadata.and_then(|metadata| metadata.get(ACTIVATION)).map(String::as_str) {
+    match metadata
+        .and_then(|metadata| metadata.get(ACTIVATION))
+        .map(String::as_str)
+    {
         None | Some("relu") => Ok(Activation::Relu),
         Some("tanh") => Ok(Activation::Tanh),
         Some(other) => Err(TeacherError::Activation(other.to_owned())),
@@ -340,7 +348,8 @@ mod tests {
         let one = |name: &str, shape: Vec<usize>, metadata: Option<&str>| {
             let bytes = vec![0_u8; 4 * shape.iter().product::<usize>()];
             let view = TensorView::new(Dtype::F32, shape, &bytes).unwrap();
-            let metadata = metadata.map(|word| [(ACTIVATION.to_owned(), word.to_owned())].into_iter().collect());
+            let metadata =
+                metadata.map(|word| [(ACTIVATION.to_owned(), word.to_owned())].into_iter().collect());
             let file = safetensors::serialize([(name, view)], metadata).unwrap();
             read(&file).err().map(|error| error.to_string())
         };

@@ -235,7 +235,10 @@ impl Checked<'_> {
 
     /// What differences are taken to: cross-entropy where it takes part, else the first method named.
     fn baseline(&self) -> &'static str {
-        let habit = self.methods.iter().find(|(entry, _)| entry.name == "cross_entropy");
+        let habit = self
+            .methods
+            .iter()
+            .find(|(entry, _)| entry.name == "cross_entropy");
         habit.unwrap_or(&self.methods[0]).0.name
     }
 

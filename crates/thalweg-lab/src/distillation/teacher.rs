@@ -104,7 +104,9 @@ impl Teacher {
             ModelSpec::Linear => Activation::Relu,
             ModelSpec::Mlp { activation, .. } => *activation,
             ModelSpec::Cnn => {
-                return Err(LabError::Plan("a teacher trained here is linear or an mlp".to_owned()));
+                return Err(LabError::Plan(
+                    "a teacher trained here is linear or an mlp".to_owned(),
+                ));
             }
         };
         let Some(trained) = train(spec, Source::from(dataset), interrupted, &mut |_| advance())? else {
@@ -143,12 +145,24 @@ impl Teacher {
         let classes = dataset.classes.len();
         if tensors.names().contains(&LOGITS) {
             let logits = matrix(LOGITS, &tensors)?;
-            fits("its logits are of as many samples as", logits.shape[0], dataset.len())?;
+            fits(
+                "its logits are of as many samples as",
+                logits.shape[0],
+                dataset.len(),
+            )?;
             fits("its logits are for as many classes as", logits.shape[1], classes)?;
-            return Ok(Self::of_logits("logits of a file".to_owned(), logits.values, classes));
+            return Ok(Self::of_logits(
+                "logits of a file".to_owned(),
+                logits.values,
+                classes,
+            ));
         }
         let mlp = Mlp::from_tensors(bytes, &tensors)?;
-        fits("the number of features it reads is", mlp.inputs(), dataset.width())?;
+        fits(
+            "the number of features it reads is",
+            mlp.inputs(),
+            dataset.width(),
+        )?;
         fits("the number of classes it scores is", mlp.classes(), classes)?;
         Ok(Self::of_mlp(mlp, dataset))
     }

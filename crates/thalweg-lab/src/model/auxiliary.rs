@@ -164,7 +164,12 @@ mod tests {
         Stream::new(0, "inputs", 0).fill_normal(&mut values);
         let inputs = Tensor::<2>::from_data(TensorData::new(values, [400, 4]), &device);
         let hidden = network.auxiliary.as_ref().unwrap().hidden.as_ref().unwrap();
-        let of = |seed| hidden.of(network.hidden(inputs.clone(), &Trained), &mut Stream::new(seed, "dropout", 0));
+        let of = |seed| {
+            hidden.of(
+                network.hidden(inputs.clone(), &Trained),
+                &mut Stream::new(seed, "dropout", 0),
+            )
+        };
         assert_eq!(of(1).into_data(), of(1).into_data());
         assert_ne!(of(1).into_data(), of(2).into_data());
         // Lifted above the ReLU the columns show what they are normalised to.
@@ -172,11 +177,24 @@ mod tests {
             shift: Param::from_tensor(Tensor::ones([HIDDEN], &device) * 100.0),
             ..hidden.clone()
         };
-        let columns = lifted.of(network.hidden(inputs.clone(), &Trained), &mut Stream::new(1, "dropout", 0)) - 100.0;
+        let columns = lifted.of(
+            network.hidden(inputs.clone(), &Trained),
+            &mut Stream::new(1, "dropout", 0),
+        ) - 100.0;
         let means = columns.clone().mean_dim(0).abs().max().into_scalar::<f64>();
         let squares = columns.square().mean_dim(0).mean().into_scalar::<f64>();
         assert!(means < 1e-3 && (squares - 1.0).abs() < 0.01, "{means} {squares}");
-        let alone = hidden.of(network.hidden(inputs.slice([0..1, 0..4]), &Trained), &mut Stream::new(1, "dropout", 0));
-        assert!(alone.into_data().try_into_vec_as::<f64>().unwrap().iter().all(|x| x.is_finite()));
+        let alone = hidden.of(
+            network.hidden(inputs.slice([0..1, 0..4]), &Trained),
+            &mut Stream::new(1, "dropout", 0),
+        );
+        assert!(
+            alone
+                .into_data()
+                .try_into_vec_as::<f64>()
+                .unwrap()
+                .iter()
+                .all(|x| x.is_finite())
+        );
     }
 }

@@ -264,7 +264,11 @@ fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
         facts.push(("Attack", attack.clone()));
     }
     if let Some(teacher) = &protocol.teacher {
-        let fact = format!("{}, {:.1} % right on the test split", teacher.description, 100.0 * teacher.accuracy);
+        let fact = format!(
+            "{}, {:.1} % right on the test split",
+            teacher.description,
+            100.0 * teacher.accuracy
+        );
         facts.push(("Teacher", fact));
     }
     facts

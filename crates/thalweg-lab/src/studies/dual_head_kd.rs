@@ -103,13 +103,7 @@ impl Lesson {
             .iter()
             .map(|&(name, value)| (name.to_owned(), value))
             .collect();
-        let mut spec = TrialSpec::new(
-            data,
-            ModelSpec::mlp(vec![48, 16]),
-            objective,
-            settings,
-            self.seed,
-        );
+        let mut spec = TrialSpec::new(data, ModelSpec::mlp(vec![48, 16]), objective, settings, self.seed);
         spec.epochs = scale.pick(80, 2);
         spec.optimizer = OptimizerSpec::Sgd {
             momentum: 0.9,

@@ -70,7 +70,10 @@ struct Spread<'a> {
 
 impl ModuleVisitor for Spread<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let found = self.like.iter().find_map(|gradients| gradients.get::<D>(param.id));
+        let found = self
+            .like
+            .iter()
+            .find_map(|gradients| gradients.get::<D>(param.id));
         let Some(like) = found else { return };
         let (own, rest) = self.merged.split_at(like.shape().num_elements());
         self.merged = rest;
@@ -118,10 +121,16 @@ mod tests {
         let agreeing = if shared(1.0) > 0.0 { 1.0 } else { -1.0 };
         for scope in [AlignmentScope::Full, AlignmentScope::Shared] {
             let sum = of(main(1.0) + auxiliary(agreeing));
-            let merged = numbers(&aligned(main(1.0), auxiliary(agreeing), scope, &network), &network);
+            let merged = numbers(
+                &aligned(main(1.0), auxiliary(agreeing), scope, &network),
+                &network,
+            );
             assert!(sum.iter().zip(&merged).all(|(a, b)| (a - b).abs() < 1e-5));
             let sum = of(main(1.0) + auxiliary(-agreeing));
-            let merged = numbers(&aligned(main(1.0), auxiliary(-agreeing), scope, &network), &network);
+            let merged = numbers(
+                &aligned(main(1.0), auxiliary(-agreeing), scope, &network),
+                &network,
+            );
             assert_ne!(sum, merged);
             let along = inner(&of(main(1.0)), &merged[..of(main(1.0)).len()]);
             assert!(along > 0.0, "{along}");

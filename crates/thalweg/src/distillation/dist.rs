@@ -88,10 +88,7 @@ fn row_correlations(a: Tensor<2>, b: Tensor<2>) -> Tensor<1> {
         let size = x.clone().detach().square().sum_dim(1);
         let x = x.clone() - x.mean_dim(1);
         let squares = x.clone().square().sum_dim(1);
-        let constant = squares
-            .clone()
-            .detach()
-            .lower_equal(size * (rounding * rounding));
+        let constant = squares.clone().detach().lower_equal(size * (rounding * rounding));
         // A root of 0 has no slope: where there is nothing to divide by, divide by 1.
         (x, squares.mask_fill(constant.clone(), 1.0).sqrt(), constant)
     };
@@ -171,7 +168,9 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
                .with_ce_weight({ce_weight}).init()?",
         path: "thalweg::distillation::DistConfig",
         build: |value| {
-            let config = DistConfig::new().with_beta(value("beta")).with_gamma(value("gamma"));
+            let config = DistConfig::new()
+                .with_beta(value("beta"))
+                .with_gamma(value("gamma"));
             let config = config.with_temperature(value("temperature"));
             Ok(Box::new(config.with_ce_weight(value("ce_weight")).init()?))
         },
@@ -193,7 +192,8 @@ pub(super) fn quantities() -> Vec<Quantity> {
             let config = DistLossConfig::new().with_beta(case.param("beta")?);
             let config = config.with_gamma(case.param("gamma")?);
             let loss = config.with_temperature(case.param("temperature")?).init()?;
-            case.scored("student_logits")?;
+            case.logits("student_logits")?;
+            case.logits("teacher_logits")?;
             let student = case.variable::<2>("student_logits");
             let value = loss.forward(student.clone(), case.tensor("teacher_logits"));
             Ok(case.value_and_gradients(value, &[("student_logits", &student)]))

@@ -111,7 +111,11 @@ impl Weights {
     fn composed(&self, student: Tensor<2>, teacher: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
         let [batch, classes] = student.dims();
         let targets = targets.reshape([batch, 1]);
-        let is_target = targets.clone().one_hot::<3>(classes).reshape([batch, classes]).bool();
+        let is_target = targets
+            .clone()
+            .one_hot::<3>(classes)
+            .reshape([batch, classes])
+            .bool();
         let scale = 1.0 / self.temperature;
         // The target's score sunk below all others, so that it has no part in their softmax.
         let parts = |scores: Tensor<2>| {
@@ -236,7 +240,9 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
                .with_ce_weight({ce_weight}).init()?",
         path: "thalweg::distillation::DkdConfig",
         build: |value| {
-            let config = DkdConfig::new().with_alpha(value("alpha")).with_beta(value("beta"));
+            let config = DkdConfig::new()
+                .with_alpha(value("alpha"))
+                .with_beta(value("beta"));
             let config = config.with_temperature(value("temperature"));
             Ok(Box::new(config.with_ce_weight(value("ce_weight")).init()?))
         },
@@ -258,7 +264,8 @@ pub(super) fn quantities() -> Vec<Quantity> {
                 let config = config.with_beta(case.param("beta")?);
                 let config = config.with_temperature(case.param("temperature")?);
                 let loss = config.with_reduction(case.reduction()?).init()?;
-                case.scored("student_logits")?;
+                case.logits("student_logits")?;
+                case.logits("teacher_logits")?;
                 let labels = case.class_labels("labels", "student_logits")?;
                 let student = case.variable::<2>("student_logits");
                 let value = loss.forward(student.clone(), case.tensor("teacher_logits"), labels);

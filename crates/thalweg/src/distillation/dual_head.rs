@@ -151,6 +151,8 @@ fn heads(model: &dyn Model) -> &dyn DualHead {
 }
 
 impl Objective for DualHeadDistillation {
+    /// The plain sum; alignment acts in [`descent`](Objective::descent).
+    ///
     /// # Panics
     /// When the model has no auxiliary head or the batch no teacher logits.
     fn loss(&mut self, model: &dyn Model, batch: &Batch, _: &Progress, random: &mut Stream) -> Tensor<1> {
@@ -257,7 +259,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         rust: "DualHeadDistillationConfig::new().with_divergence(BinaryDivergence::Plain).with_alpha({alpha})\
                .with_gamma({gamma}).with_temperature({temperature})\
                .with_alignment(Some(AlignmentScope::Full)).init()?",
-        path: "thalweg::distillation::{AlignmentScope, BinaryDivergence, DualHeadDistillationConfig}",
+        path: "thalweg::distillation::*",
         build: |value| {
             let variant = Variant {
                 divergence: BinaryDivergence::Plain,
@@ -309,9 +311,10 @@ pub(super) fn quantities() -> Vec<Quantity> {
             let config = config.with_gamma(case.param("gamma")?);
             let config = config.with_temperature(case.param("temperature")?);
             let loss = config.with_reduction(case.reduction()?).init()?;
-            case.scored("teacher_logits")?;
+            case.logits("teacher_logits")?;
             let labels = case.class_labels("labels", "teacher_logits")?;
-            let [features, w_main, w_aux] = ["features", "w_main", "w_aux"].map(|name| case.variable::<2>(name));
+            let [features, w_main, w_aux] =
+                ["features", "w_main", "w_aux"].map(|name| case.variable::<2>(name));
             let [b_main, b_aux] = ["b_main", "b_aux"].map(|name| case.variable::<1>(name));
             let head = |weight: &Tensor<2>, bias: &Tensor<1>| {
                 features.clone().matmul(weight.clone().transpose()) + bias.clone().unsqueeze()
@@ -378,12 +381,7 @@ mod tests {
                 .with_reduction(reduction)
                 .init()
                 .unwrap();
-            values(loss.forward(
-                main.clone(),
-                auxiliary.clone(),
-                teacher.clone(),
-                targets.clone(),
-            ))
+            values(loss.forward(main.clone(), auxiliary.clone(), teacher.clone(), targets.clone()))
         };
         let each: f64 = value(Reduction::None).iter().sum();
         assert!((value(Reduction::Sum)[0] - each).abs() < 1e-12);

@@ -91,10 +91,7 @@ pub(super) fn quantities() -> Vec<Quantity> {
         .eval(|case| {
             let scope = case.choice(
                 "scope",
-                &[
-                    ("full", AlignmentScope::Full),
-                    ("shared", AlignmentScope::Shared),
-                ],
+                &[("full", AlignmentScope::Full), ("shared", AlignmentScope::Shared)],
             )?;
             case.not_empty("grad_main")?;
             let mask = &case.array("shared_mask").data;

@@ -78,11 +78,7 @@ impl LinearHead<'_> {
     pub fn gradients(&self, loss: HeadLoss) -> HeadGradients {
         let (width, classes, batch) = (self.width(), self.bias.len(), self.labels.len());
         assert_eq!(
-            (
-                self.features.len(),
-                self.weight.len(),
-                self.teacher_logits.len()
-            ),
+            (self.features.len(), self.weight.len(), self.teacher_logits.len()),
             (batch * width, classes * width, batch * classes),
             "features, weight and teacher logits of {batch} samples, {width} features and {classes} classes"
         );
@@ -186,7 +182,7 @@ fn with_head<T>(
     case: &Case,
     work: impl FnOnce(LinearHead) -> Result<T, QuantityError>,
 ) -> Result<T, QuantityError> {
-    case.scored("teacher_logits")?;
+    case.logits("teacher_logits")?;
     if case.array("features").shape[1] == 0 {
         return case.refuse_input("features", "has no columns; at least one feature is needed");
     }
@@ -248,8 +244,14 @@ pub(super) fn quantities() -> Vec<Quantity> {
                     (Some(head), Some(features)) => Ok(Outputs::new()
                         .with("cosine_head", head)
                         .with("cosine_features", features)),
-                    (None, _) => case.refuse_input("features", "leaves a gradient of the head at 0, which has no direction"),
-                    (_, None) => case.refuse_input("weight", "leaves a gradient of the features at 0, which has no direction"),
+                    (None, _) => case.refuse_input(
+                        "features",
+                        "leaves a gradient of the head at 0, which has no direction",
+                    ),
+                    (_, None) => case.refuse_input(
+                        "weight",
+                        "leaves a gradient of the features at 0, which has no direction",
+                    ),
                 }
             })
         }),

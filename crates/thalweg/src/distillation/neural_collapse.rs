@@ -53,7 +53,7 @@ pub enum CollapseError {
 /// When there are fewer than two classes, one has no sample, all means are equal or the weight is 0.
 ///
 /// # Panics
-/// When the sizes disagree or a label is out of range.
+/// When there is no sample or no feature, the sizes disagree or a label is out of range.
 pub fn neural_collapse(
     features: &[f64],
     labels: &[usize],
@@ -82,7 +82,10 @@ pub fn neural_collapse(
     }
     let mean_norm = norms.iter().sum::<f64>() / classes as f64;
     let variance = norms.iter().map(|norm| (norm - mean_norm).powi(2)).sum::<f64>() / classes as f64;
-    let gaps = weight.iter().zip(&means.centred).map(|(w, m)| w / head - m / total);
+    let gaps = weight
+        .iter()
+        .zip(&means.centred)
+        .map(|(w, m)| w / head - m / total);
     Ok(NeuralCollapse {
         variability: variability(features, labels, &means, width),
         equinorm: variance.sqrt() / mean_norm,
@@ -134,9 +137,7 @@ fn variability(features: &[f64], labels: &[usize], means: &Means, width: usize) 
     let matrix = Mat::from_fn(classes, width, |class, column| {
         means.centred[class * width + column]
     });
-    let decomposed = matrix
-        .thin_svd()
-        .expect("a finite matrix has singular values");
+    let decomposed = matrix.thin_svd().expect("a finite matrix has singular values");
     let (sizes, directions) = (decomposed.S().column_vector(), decomposed.V());
     let largest = sizes[0];
     let mut total = 0.0;
@@ -201,6 +202,9 @@ pub(super) fn quantities() -> Vec<Quantity> {
         .input("weight", "[K, D]")
         .eval(|case| {
             case.not_empty("features")?;
+            if case.array("features").shape[1] == 0 {
+                return case.refuse_input("features", "has no columns; at least one feature is needed");
+            }
             let classes = case.array("weight").shape[0];
             let labels = case.class_indices("labels", classes)?;
             let (features, weight) = (&case.array("features").data, &case.array("weight").data);

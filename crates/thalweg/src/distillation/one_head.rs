@@ -31,9 +31,7 @@ impl BinaryDivergence {
     pub fn at(self, temperature: f64) -> Result<TeacherLoss, ConfigError> {
         match self {
             Self::Plain => BinaryKlLossConfig::new().with_temperature(temperature).init(),
-            Self::Normalized => BinaryKlNormLossConfig::new()
-                .with_temperature(temperature)
-                .init(),
+            Self::Normalized => BinaryKlNormLossConfig::new().with_temperature(temperature).init(),
         }
     }
 }
@@ -98,7 +96,9 @@ impl Objective for OneHeadDistillation {
     fn loss(&mut self, model: &dyn Model, batch: &Batch, _: &Progress, _: &mut Stream) -> Tensor<1> {
         let student = model.forward(batch.inputs.clone());
         let teacher = batch.taught();
-        let taught = self.taught.of_batch(student.clone(), teacher, batch.targets.clone());
+        let taught = self
+            .taught
+            .of_batch(student.clone(), teacher, batch.targets.clone());
         let taught = taught * self.teacher_weight;
         if self.label_weight == 0.0 {
             return taught;

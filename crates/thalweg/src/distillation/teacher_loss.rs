@@ -90,8 +90,12 @@ pub(super) fn reduced(
     let memories = (CpuFloats::of(&student), CpuFloats::of(&teacher));
     if let (Some(own), Some(other)) = &memories {
         match (own.floats(), other.floats()) {
-            (Floats::F32(own), Floats::F32(other)) => return fused(kernel, (own, other), &student, reduction),
-            (Floats::F64(own), Floats::F64(other)) => return fused(kernel, (own, other), &student, reduction),
+            (Floats::F32(own), Floats::F32(other)) => {
+                return fused(kernel, (own, other), &student, reduction);
+            }
+            (Floats::F64(own), Floats::F64(other)) => {
+                return fused(kernel, (own, other), &student, reduction);
+            }
             _ => {}
         }
     }
@@ -131,22 +135,31 @@ fn fused<F: Real + Element>(
 }
 
 impl Case<'_> {
-    /// Checks a batch of student logits: not empty, at least two classes.
-    pub(super) fn scored(&self, name: &str) -> Result<(), QuantityError> {
+    /// Checks logits: not empty, at least two classes, all finite.
+    pub(super) fn logits(&self, name: &str) -> Result<(), QuantityError> {
         self.not_empty(name)?;
-        match self.array(name).shape[1] {
-            classes @ 0..2 => self.refuse_input(
+        let array = self.array(name);
+        if let classes @ 0..2 = array.shape[1] {
+            let problem = format!("has {classes} columns; at least 2 classes are needed");
+            return self.refuse_input(name, problem);
+        }
+        match array.data.iter().position(|logit| !logit.is_finite()) {
+            Some(at) => self.refuse_input(
                 name,
-                format!("has {classes} columns; at least 2 classes are needed"),
+                format!("holds {} at index {at}; logits are finite", array.data[at]),
             ),
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
     /// A loss of the inputs `student_logits` and `teacher_logits`: `value`, `per_sample` and `grad_student_logits`.
     pub(super) fn teacher_loss(&self, loss: &TeacherLoss) -> Result<Outputs, QuantityError> {
-        self.scored("student_logits")?;
-        let (student, teacher) = (self.variable::<2>("student_logits"), self.tensor("teacher_logits"));
+        self.logits("student_logits")?;
+        self.logits("teacher_logits")?;
+        let (student, teacher) = (
+            self.variable::<2>("student_logits"),
+            self.tensor("teacher_logits"),
+        );
         let per_sample = loss.per_sample(self.tensor("student_logits"), self.tensor("teacher_logits"));
         let value = loss.forward(student.clone(), teacher);
         Ok(self

@@ -6,8 +6,8 @@ use thalweg::distillation::{HeadLoss, LinearHead, cosine};
 use thalweg::objective::DualHead;
 use thalweg_kernels::random::Stream;
 
-use super::methods::{METHODS, ONE_HEAD};
 use super::Lesson;
+use super::methods::{METHODS, ONE_HEAD};
 use crate::LabError;
 use crate::model::Network;
 use crate::pool::Pool;
@@ -48,7 +48,10 @@ pub fn run(
         let (loss, lesson) = (index / lessons.len(), &lessons[index % lessons.len()]);
         let spec = lesson.student(scale, METHODS[ONE_HEAD[loss]].objective, &[])?;
         let mut course = Vec::with_capacity(spec.epochs);
-        let trained = train(&spec, lesson.source(), pool.interrupted, &mut |(network, prepared)| {
+        let trained = train(&spec, lesson.source(), pool.interrupted, &mut |(
+            network,
+            prepared,
+        )| {
             course.push(after_epoch(lesson, network, prepared, LOSSES[loss]));
         })?;
         advance(1);
@@ -112,13 +115,22 @@ fn after_epoch(lesson: &Lesson, network: &Network, prepared: &Prepared, loss: He
     let (weight, bias) = (wide(&head.weight), wide(&head.bias));
     let mut order: Vec<usize> = (0..prepared.train.rows.len()).collect();
     Stream::new(lesson.seed, "gradient batches", 0).shuffle(&mut order);
-    let (mut sums, mut count) = (Cosines { head: 0.0, features: 0.0 }, 0.0);
+    let (mut sums, mut count) = (
+        Cosines {
+            head: 0.0,
+            features: 0.0,
+        },
+        0.0,
+    );
     for ids in order.chunks(BATCH) {
         let rows: Vec<usize> = ids.iter().map(|&id| prepared.train.rows[id]).collect();
         let labels: Vec<usize> = ids.iter().map(|&id| prepared.train.labels[id] as usize).collect();
         let features = network.features(prepared.inputs(&rows, &device));
         let features = features.without_autodiff().into_data().try_into_vec_as::<f64>();
-        let teacher: Vec<f64> = rows.iter().flat_map(|&row| wide(lesson.teacher.row(row))).collect();
+        let teacher: Vec<f64> = rows
+            .iter()
+            .flat_map(|&row| wide(lesson.teacher.row(row)))
+            .collect();
         let at = LinearHead {
             features: &features.expect("features are floats"),
             weight: &weight,

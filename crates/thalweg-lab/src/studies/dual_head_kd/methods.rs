@@ -92,12 +92,16 @@ impl Compared {
                 difference,
             ]
         };
-        let teacher = row("teacher", &self.teachers, points(&paired(&self.teachers, &self.accuracy[CE])));
+        let teacher = row(
+            "teacher",
+            &self.teachers,
+            points(&paired(&self.teachers, &self.accuracy[CE])),
+        );
         let methods = METHODS.iter().enumerate();
-        let methods = methods
-            .map(|(index, method)| row(method.label, &self.accuracy[index], minus(index, CE)));
+        let methods =
+            methods.map(|(index, method)| row(method.label, &self.accuracy[index], minus(index, CE)));
         Table {
-            title: "A. 60 classes, students 32-48-16-60 after the last epoch: mean test accuracy in %".to_owned(),
+            title: "A. Students 32-48-16-K after the last epoch: mean test accuracy in %".to_owned(),
             columns: ["method", "accuracy", "minus CE"].map(str::to_owned).to_vec(),
             rows: std::iter::once(teacher).chain(methods).collect(),
         }

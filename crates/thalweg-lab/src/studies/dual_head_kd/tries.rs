@@ -9,7 +9,14 @@ use crate::statistics::{Paired, paired, summary};
 use crate::study::{Advance, Claim, Scale, Table, Verdict, Weight, points};
 
 /// Weight and temperature.
-const GRID: [(f64, f64); 6] = [(1.0, 1.0), (1.0, 2.0), (1.0, 4.0), (4.0, 1.0), (4.0, 2.0), (4.0, 4.0)];
+const GRID: [(f64, f64); 6] = [
+    (1.0, 1.0),
+    (1.0, 2.0),
+    (1.0, 4.0),
+    (4.0, 1.0),
+    (4.0, 2.0),
+    (4.0, 4.0),
+];
 /// Those that part A has already.
 const DEFAULT: (f64, f64) = (1.0, 2.0);
 const MOST_SEEDS: usize = 5;
@@ -34,7 +41,10 @@ type Try = (usize, Vec<(&'static str, f64)>);
 
 /// One head, then two, with each of the losses.
 fn both_heads(settings: &[(&'static str, f64)]) -> impl Iterator<Item = Try> {
-    let methods = ONE_HEAD.into_iter().zip(DUAL_HEAD).flat_map(|(one, dual)| [one, dual]);
+    let methods = ONE_HEAD
+        .into_iter()
+        .zip(DUAL_HEAD)
+        .flat_map(|(one, dual)| [one, dual]);
     methods.map(|method| (method, settings.to_vec()))
 }
 
@@ -49,14 +59,17 @@ pub fn run(
     let (mut found, mut tries) = (Vec::new(), Vec::new());
     let others = GRID.into_iter().filter(|&place| place != DEFAULT);
     let wanted: Vec<Try> = others
-        .flat_map(|(alpha, temperature)| both_heads(&[("alpha", alpha), ("temperature", temperature)]).collect::<Vec<_>>())
+        .flat_map(|(alpha, temperature)| {
+            both_heads(&[("alpha", alpha), ("temperature", temperature)]).collect::<Vec<_>>()
+        })
         .collect();
     let trained = train(scale, pool, lessons, &wanted)?;
     let mut trained = trained.chunks_exact(2);
     let ce = &compared.accuracy[CE][..lessons.len()];
     for place in GRID {
         for loss in 0..ONE_HEAD.len() {
-            let known = [ONE_HEAD, DUAL_HEAD].map(|methods| compared.accuracy[methods[loss]][..lessons.len()].to_vec());
+            let known = [ONE_HEAD, DUAL_HEAD]
+                .map(|methods| compared.accuracy[methods[loss]][..lessons.len()].to_vec());
             let pair = match place == DEFAULT {
                 true => &known[..],
                 false => trained.next().expect("every try was run"),
@@ -64,11 +77,17 @@ pub fn run(
             let (alpha, temperature) = place;
             let place = format!("α {alpha}, T {temperature}");
             found.push(row(&place, loss, pair, ce));
-            tries.push((format!("{place}, {}", METHODS[ONE_HEAD[loss]].label), paired(&pair[0], ce)));
+            tries.push((
+                format!("{place}, {}", METHODS[ONE_HEAD[loss]].label),
+                paired(&pair[0], ce),
+            ));
         }
     }
     let grid = table(
-        format!("C. 60 classes, other weights and temperatures, {} seeds: accuracy in %", lessons.len()),
+        format!(
+            "C. Other weights and temperatures, {} seeds: accuracy in %",
+            lessons.len()
+        ),
         found,
     );
     let classes = more_classes(scale);
@@ -80,10 +99,16 @@ pub fn run(
     let mut found = Vec::new();
     for (loss, pair) in pairs.chunks_exact(2).enumerate() {
         found.push(row(&place, loss, pair, ce));
-        tries.push((format!("{place}, {}", METHODS[ONE_HEAD[loss]].label), paired(&pair[0], ce)));
+        tries.push((
+            format!("{place}, {}", METHODS[ONE_HEAD[loss]].label),
+            paired(&pair[0], ce),
+        ));
     }
     let wide = table(
-        format!("D. {classes} classes, α 1, T 2, {} seeds: accuracy in %", lessons.len()),
+        format!(
+            "D. {classes} classes, α 1, T 2, {} seeds: accuracy in %",
+            lessons.len()
+        ),
         found,
     );
     Ok((vec![grid, wide], collapse(&tries)))
@@ -100,7 +125,10 @@ fn train(scale: &Scale, pool: &Pool, lessons: &[Lesson], tries: &[Try]) -> Resul
         })
         .collect::<Result<Vec<_>, LabError>>()?;
     let outcomes = pool.run_each(&trials)?;
-    let accuracy: Vec<f64> = outcomes.iter().map(|outcome| outcome.metrics["accuracy"]).collect();
+    let accuracy: Vec<f64> = outcomes
+        .iter()
+        .map(|outcome| outcome.metrics["accuracy"])
+        .collect();
     Ok(accuracy.chunks(lessons.len()).map(<[f64]>::to_vec).collect())
 }
 
@@ -134,8 +162,14 @@ fn collapse(tries: &[(String, Paired)]) -> Claim {
         .iter()
         .min_by(|(_, a), (_, b)| a.mean.total_cmp(&b.mean))
         .expect("there are tries");
-    let below = tries.iter().filter(|(_, difference)| difference.high < 0.0).count();
-    let above = tries.iter().filter(|(_, difference)| difference.low > 0.0).count();
+    let below = tries
+        .iter()
+        .filter(|(_, difference)| difference.high < 0.0)
+        .count();
+    let above = tries
+        .iter()
+        .filter(|(_, difference)| difference.low > 0.0)
+        .count();
     let verdict = match (below, above) {
         (0, above) if above == tries.len() => Verdict::DoesNotHold,
         (0, _) => Verdict::Inconclusive,
@@ -168,7 +202,15 @@ mod tests {
                 .iter()
                 .map(|&(low, high)| {
                     let mean = 0.5 * (low + high);
-                    (String::new(), Paired { mean, low, high, p: 0.5 })
+                    (
+                        String::new(),
+                        Paired {
+                            mean,
+                            low,
+                            high,
+                            p: 0.5,
+                        },
+                    )
                 })
                 .collect();
             collapse(&tries).verdict.unwrap()
