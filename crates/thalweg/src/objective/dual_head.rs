@@ -27,6 +27,10 @@ pub struct Needs {
 }
 
 /// What a training step descends.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made and taken apart in each step, none is kept"
+)]
 #[derive(Debug)]
 pub enum Descent {
     /// A scalar `[1]`.

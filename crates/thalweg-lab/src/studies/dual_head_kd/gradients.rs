@@ -38,6 +38,9 @@ struct Cosines {
     features: f64,
 }
 
+/// Some of the epochs of a course.
+type Stretch = fn(&[Cosines]) -> &[Cosines];
+
 pub fn run(
     scale: &Scale,
     pool: &Pool,
@@ -60,14 +63,14 @@ pub fn run(
     let (mut rows, mut claims) = (Vec::new(), Vec::new());
     for (loss, courses) in courses.chunks(lessons.len()).enumerate() {
         let label = METHODS[ONE_HEAD[loss]].label;
-        let mean = |of: fn(&Cosines) -> f64, epochs: fn(&[Cosines]) -> &[Cosines]| -> Vec<f64> {
+        let mean = |of: fn(&Cosines) -> f64, epochs: Stretch| -> Vec<f64> {
             let course = |course: &Vec<Cosines>| {
                 let chosen = epochs(course);
                 chosen.iter().map(of).sum::<f64>() / chosen.len() as f64
             };
             courses.iter().map(course).collect()
         };
-        let stretches: [(&str, fn(&[Cosines]) -> &[Cosines]); 3] = [
+        let stretches: [(&str, Stretch); 3] = [
             ("first 10", |course| &course[..course.len().min(10)]),
             ("last 10", |course| &course[course.len().saturating_sub(10)..]),
             ("all", |course| course),
