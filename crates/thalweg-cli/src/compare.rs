@@ -1,6 +1,6 @@
 //! `thalweg compare`: which objective should this data be trained with?
 
-mod table;
+pub mod table;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -267,7 +267,8 @@ fn plan(args: &Args, dataset: &Dataset) -> miette::Result<Plan> {
     })
 }
 
-fn versions() -> Vec<(String, String)> {
+/// What a comparison is made with.
+pub fn versions() -> Vec<(String, String)> {
     [
         ("thalweg", env!("CARGO_PKG_VERSION")),
         ("burn", thalweg::BURN_VERSION),

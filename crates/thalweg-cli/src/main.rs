@@ -7,6 +7,7 @@
 mod calibrate;
 mod compare;
 mod data;
+mod distill;
 mod eval;
 mod failure;
 mod layout;
@@ -36,6 +37,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Compare(Box<compare::Args>),
+    Distill(Box<distill::Args>),
     Study(study::Args),
     Calibrate(Box<calibrate::Args>),
     Eval(eval::Args),
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> miette::Result<()> {
     match cli.command {
         Some(Command::Compare(args)) => compare::run(*args),
+        Some(Command::Distill(args)) => distill::run(*args),
         Some(Command::Study(args)) => study::run(args),
         Some(Command::Calibrate(args)) => calibrate::run(*args),
         Some(Command::Eval(args)) => eval::run(args),

@@ -93,9 +93,11 @@ pub fn failed(error: LabError) -> Report {
         LabError::UnknownObjective { .. } => UserError::new(error)
             .help("`thalweg list` describes them".to_owned())
             .into(),
-        LabError::Build(_) | LabError::Config(_) | LabError::Calibration(_) | LabError::Plan(_) => {
-            UserError::new(error).into()
-        }
+        LabError::Build(_)
+        | LabError::Config(_)
+        | LabError::Calibration(_)
+        | LabError::Plan(_)
+        | LabError::Teacher(_) => UserError::new(error).into(),
         LabError::Interrupted => Interrupted::new(&command_line()).into(),
         _ => LabFailure(error).into(),
     }

@@ -4,6 +4,7 @@
 //! threads.
 //!
 //! - [`rowwise`]: softmax-based losses of `[rows, classes]` scores, value and gradient in one pass;
+//! - [`pairs`]: losses of a row of student scores beside a row of teacher scores;
 //! - [`rows`]: losses that need the whole row, in f64;
 //! - [`real`]: the two float types and their vectorisable exponential;
 //! - [`simd`]: which instruction set a kernel runs on;
@@ -11,6 +12,7 @@
 //! - [`memory`]: an allocator that knows each thread's peak.
 
 pub mod memory;
+pub mod pairs;
 pub mod random;
 pub mod real;
 pub mod rows;

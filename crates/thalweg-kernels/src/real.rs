@@ -34,6 +34,10 @@ pub trait Real:
     /// `exp` without branches, for lanes: at most 2 ulp for `f32` (0 below -87.33, infinity above 88.72), the
     /// system's own for `f64`.
     fn exp_lane(self) -> Self;
+    /// `exp(x) − 1` without branches, accurate also where it is tiny.
+    fn exp_m1_lane(self) -> Self;
+    /// The magnitude.
+    fn abs(self) -> Self;
     /// The larger of two, `other` where `self` is not a number.
     fn larger(self, other: Self) -> Self;
 }
@@ -54,29 +58,10 @@ impl Real for f32 {
         f64::from(self)
     }
 
-    /// Cody and Waite's reduction `x = n·ln 2 + r`, a degree-6 polynomial on `|r| <= ln 2 / 2`, and `2^n` written
-    /// into the exponent in two halves so that the ends of the range stay exact.
     #[inline(always)]
     fn exp_lane(self) -> Self {
-        const LN2_HIGH: f32 = 0.693_359_4;
-        const LN2_LOW: f32 = -2.121_944_4e-4;
-        // Adding 1.5·2^23 leaves the rounded integer in the low bits of the mantissa.
-        const ROUND: f32 = 12_582_912.0;
-        let x = self.clamp(-104.0, 89.0);
-        let shifted = x * std::f32::consts::LOG2_E + ROUND;
-        let n = shifted - ROUND;
-        let r = (x - n * LN2_HIGH) - n * LN2_LOW;
-        let mut p = 1.987_569_1e-4_f32;
-        p = p * r + 1.398_2e-3;
-        p = p * r + 8.333_452e-3;
-        p = p * r + 4.166_579_6e-2;
-        p = p * r + 1.666_666_5e-1;
-        p = p * r + 0.5;
-        let value = p * r * r + r + 1.0;
-        let whole = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
-        let half = whole >> 1;
-        let power = |n: i32| f32::from_bits(((n + 127) << 23) as u32);
-        let scaled = value * power(half) * power(whole - half);
+        let Exponential { below_one, power } = Exponential::of(self);
+        let scaled = (below_one + 1.0) * power[0] * power[1];
         if self.is_nan() {
             self
         } else if self < -87.33 {
@@ -87,8 +72,63 @@ impl Real for f32 {
     }
 
     #[inline(always)]
+    fn exp_m1_lane(self) -> Self {
+        let Exponential { below_one, power } = Exponential::of(self);
+        let scaled = (below_one + 1.0) * power[0] * power[1] - 1.0;
+        if self.is_nan() {
+            self
+        } else if self < -87.33 {
+            -1.0
+        } else if power[0] == 1.0 && power[1] == 1.0 {
+            below_one
+        } else {
+            scaled
+        }
+    }
+
+    #[inline(always)]
+    fn abs(self) -> Self {
+        f32::abs(self)
+    }
+
+    #[inline(always)]
     fn larger(self, other: Self) -> Self {
         if self > other { self } else { other }
+    }
+}
+
+/// `exp(x) = (1 + below_one)·power[0]·power[1]`, with `below_one = exp(r) − 1` for the rest `|r| <= ln 2 / 2`.
+struct Exponential {
+    below_one: f32,
+    power: [f32; 2],
+}
+
+impl Exponential {
+    /// Cody and Waite's reduction `x = n·ln 2 + r`, a degree-6 polynomial of r, and `2^n` written into the exponent in
+    /// two halves so that the ends of the range stay exact.
+    #[inline(always)]
+    fn of(x: f32) -> Self {
+        const LN2_HIGH: f32 = 0.693_359_4;
+        const LN2_LOW: f32 = -2.121_944_4e-4;
+        // Adding 1.5·2^23 leaves the rounded integer in the low bits of the mantissa.
+        const ROUND: f32 = 12_582_912.0;
+        let x = x.clamp(-104.0, 89.0);
+        let shifted = x * std::f32::consts::LOG2_E + ROUND;
+        let n = shifted - ROUND;
+        let r = (x - n * LN2_HIGH) - n * LN2_LOW;
+        let mut p = 1.987_569_1e-4_f32;
+        p = p * r + 1.398_2e-3;
+        p = p * r + 8.333_452e-3;
+        p = p * r + 4.166_579_6e-2;
+        p = p * r + 1.666_666_5e-1;
+        p = p * r + 0.5;
+        let whole = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
+        let half = whole >> 1;
+        let power = |n: i32| f32::from_bits(((n + 127) << 23) as u32);
+        Self {
+            below_one: p * r * r + r,
+            power: [power(half), power(whole - half)],
+        }
     }
 }
 
@@ -111,6 +151,16 @@ impl Real for f64 {
     #[inline(always)]
     fn exp_lane(self) -> Self {
         self.exp()
+    }
+
+    #[inline(always)]
+    fn exp_m1_lane(self) -> Self {
+        self.exp_m1()
+    }
+
+    #[inline(always)]
+    fn abs(self) -> Self {
+        f64::abs(self)
     }
 
     #[inline(always)]
@@ -142,6 +192,22 @@ mod tests {
             }
         }
         assert!(worst <= 2.0, "worst error {worst} ulp");
+    }
+
+    #[test]
+    fn exp_m1_keeps_its_digits_near_zero() {
+        for bits in (0..88.0_f32.to_bits()).step_by(997) {
+            for x in [f32::from_bits(bits), -f32::from_bits(bits)] {
+                let exact = f64::from(x).exp_m1();
+                let error = (f64::from(x.exp_m1_lane()) - exact).abs();
+                assert!(
+                    error <= 4e-7 * exact.abs() + 1e-44,
+                    "{x}: off by {error:e} of {exact:e}"
+                );
+            }
+        }
+        assert_eq!((-1e4_f32).exp_m1_lane(), -1.0);
+        assert!(f32::NAN.exp_m1_lane().is_nan());
     }
 
     #[test]

@@ -4,14 +4,14 @@
 //! once per seed and judged once on the test split. Splits, initial weights and batches at a seed are the same for all,
 //! so differences are paired. The test split is one for the whole comparison: no tuning trial ever reads it.
 
-mod recommend;
-mod summarise;
+pub(crate) mod recommend;
+pub(crate) mod summarise;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg::catalogue;
-use thalweg::objective::{ObjectiveEntry, Settings, Supervision};
+use thalweg::objective::{ObjectiveEntry, Settings};
 use thalweg::robustness::Norm;
 use thalweg_data::Dataset;
 
@@ -22,7 +22,7 @@ use crate::pool::Pool;
 use crate::results::{Comparison, Condition};
 use crate::trial::{
     AttackSpec, BagForming, DataSpec, ImbalanceKind, JudgedOn, NoiseKind, NoiseSpec, OptimizerSpec, Outcome,
-    Scaling, Schedule, TrialSpec,
+    Schedule, TrialSpec,
 };
 use crate::tuning::{Candidate, LearningRates, candidates};
 
@@ -206,19 +206,20 @@ impl Plan {
 
     /// Whether the objectives are told what they need, and the metrics what there is.
     fn check_supervision(&self, entries: &[&ObjectiveEntry], dataset: &Dataset) -> Result<(), LabError> {
-        let (told, other) = match self.bags {
-            Some(_) => (Supervision::BagMeans, "is told the mean of each bag only"),
-            None => (Supervision::Classes, "is told the class of each sample"),
-        };
-        if let Some(entry) = entries.iter().find(|entry| entry.supervision() != told) {
-            let advice = match entry.supervision() {
-                Supervision::BagMeans => "give bags with --bag COLUMN or --bags-of N",
-                Supervision::Classes => "leave --bag and --bags-of away, or compare the family aggregate",
+        for entry in entries {
+            let needs_bags = entry.build(&entry.defaults())?.needs().bag_means;
+            let (told, advice) = match (needs_bags, self.bags) {
+                (true, None) => (
+                    "the class of each sample is told",
+                    "give bags with --bag COLUMN or --bags-of N",
+                ),
+                (false, Some(_)) => (
+                    "only the mean of each bag is told",
+                    "leave --bag and --bags-of away, or compare the family aggregate",
+                ),
+                _ => continue,
             };
-            return refuse(format!(
-                "{} cannot take part where an objective {other}; {advice}",
-                entry.name
-            ));
+            return refuse(format!("{} cannot take part where {told}; {advice}", entry.name));
         }
         match self.bags {
             None if dataset.numbers.is_some() => {
@@ -283,6 +284,11 @@ impl Plan {
         let mut entries: Vec<&'static ObjectiveEntry> = Vec::new();
         for name in &self.objectives {
             let entry = catalogue::objective(name).ok_or_else(|| LabError::unknown_objective(name))?;
+            if entry.build(&entry.defaults())?.needs().teacher {
+                return refuse(format!(
+                    "{name} learns from a teacher; compare such objectives with thalweg distill"
+                ));
+            }
             if !entries.iter().any(|known| known.name == entry.name) {
                 entries.push(entry);
             }
@@ -374,7 +380,6 @@ impl Checked<'_> {
 
     fn data(&self, noise: f64) -> DataSpec {
         DataSpec {
-            fingerprint: self.fingerprint.clone(),
             test_fraction: TEST_FRACTION,
             test_seed: TEST_SEED,
             validation_fraction: VALIDATION_FRACTION,
@@ -383,8 +388,8 @@ impl Checked<'_> {
                 kind: self.plan.noise_kind,
             }),
             imbalance: self.plan.imbalance,
-            scaling: Scaling::Standardized,
             bags: self.plan.bags,
+            ..DataSpec::new(self.fingerprint.clone())
         }
     }
 

@@ -4,6 +4,7 @@ use thalweg::catalogue;
 use thalweg::objective::BuildError;
 use thalweg_data::DataError;
 
+use crate::distillation::TeacherError;
 use crate::metrics::MetricError;
 use crate::store::StoreError;
 
@@ -36,6 +37,9 @@ pub enum LabError {
     /// The run store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A teacher could not be read.
+    #[error(transparent)]
+    Teacher(#[from] TeacherError),
     /// A file could not be written.
     #[error("cannot write {path}: {source}")]
     Write {

@@ -3,9 +3,13 @@
 //! Initial weights are those of PyTorch's layers, uniform in `±1/√fan_in`, drawn from a named stream: the same for
 //! every objective at the same seed.
 
+mod auxiliary;
 mod batch_norm;
+mod weights;
 
+pub use auxiliary::AuxiliaryHeadSpec;
 pub use batch_norm::BatchNorm;
+pub use weights::LayerWeights;
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, tanh};
@@ -13,6 +17,7 @@ use burn::tensor::module::{conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+use thalweg::objective::DualHead;
 use thalweg_kernels::random::Stream;
 
 /// What network, apart from the data's shape.
@@ -167,6 +172,13 @@ struct Dense {
     bias: Param<Tensor<1>>,
 }
 
+impl Dense {
+    fn of(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
+        let bias = parameters.use_tensor(&self.bias).unsqueeze();
+        inputs.matmul(parameters.use_tensor(&self.weight)) + bias
+    }
+}
+
 /// A classifier of feature rows.
 #[derive(Module, Debug)]
 pub struct Network {
@@ -174,6 +186,7 @@ pub struct Network {
     layers: Vec<Dense>,
     /// One after each hidden layer, or none at all.
     norms: Vec<BatchNorm>,
+    auxiliary: Option<auxiliary::AuxiliaryHead>,
     image: [usize; 3],
     #[module(skip)]
     activation: Activation,
@@ -222,6 +235,7 @@ impl Network {
             convolutions: Vec::new(),
             layers: Vec::new(),
             norms: Vec::new(),
+            auxiliary: None,
             image: [1, 1, shape.iter().product()],
             activation: Activation::Relu,
             scores: ScoreForm::ByClass,
@@ -285,21 +299,33 @@ impl Network {
     }
 
     fn scores(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
-        let mut hidden = self.convolved(inputs, parameters);
-        for (index, layer) in self.layers.iter().enumerate() {
-            if index > 0 {
-                hidden = self.activation.of(hidden);
-                if let Some(norm) = self.norms.get(index - 1) {
-                    hidden = parameters.normalize(norm, hidden);
-                }
-            }
-            let bias = parameters.use_tensor(&layer.bias).unsqueeze();
-            hidden = hidden.matmul(parameters.use_tensor(&layer.weight)) + bias;
-        }
+        let features = self.hidden(inputs, parameters);
+        self.answer(features, parameters)
+    }
+
+    /// Scores of what the last layer sees.
+    fn answer(&self, features: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
+        let last = self.last().of(features, parameters);
         match self.scores {
-            ScoreForm::ByClass => hidden,
-            ScoreForm::Single => Tensor::cat(vec![hidden.zeros_like(), hidden], 1),
+            ScoreForm::ByClass => last,
+            ScoreForm::Single => Tensor::cat(vec![last.zeros_like(), last], 1),
         }
+    }
+
+    /// What the last layer sees.
+    fn hidden(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
+        let mut hidden = self.convolved(inputs, parameters);
+        for (index, layer) in self.layers[..self.layers.len() - 1].iter().enumerate() {
+            hidden = self.activation.of(layer.of(hidden, parameters));
+            if let Some(norm) = self.norms.get(index) {
+                hidden = parameters.normalize(norm, hidden);
+            }
+        }
+        hidden
+    }
+
+    fn last(&self) -> &Dense {
+        self.layers.last().expect("a network has a layer")
     }
 
     fn convolved(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
@@ -331,6 +357,10 @@ impl thalweg::objective::Model for Network {
 
     fn frozen(&self, inputs: Tensor<2>) -> Tensor<2> {
         self.scores(inputs, &Frozen)
+    }
+
+    fn dual_head(&self) -> Option<&dyn DualHead> {
+        self.auxiliary.is_some().then_some(self)
     }
 }
 

@@ -2,14 +2,12 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-
-use thalweg_data::Dataset;
 
 use crate::LabError;
 use crate::store::{RunId, Store, TrialKey};
-use crate::trial::{self, Outcome, TrialSpec};
+use crate::trial::{self, Outcome, Source, TrialSpec};
 
 /// Where finished trials are kept, and whether those of earlier runs count.
 pub struct Ledger {
@@ -47,56 +45,48 @@ impl Pool<'_> {
     ///
     /// # Errors
     /// The first failure, or [`LabError::Interrupted`].
-    pub fn run(&self, dataset: &Arc<Dataset>, specs: &[TrialSpec]) -> Result<Vec<Outcome>, LabError> {
-        let outcomes: Vec<Mutex<Option<Outcome>>> = specs.iter().map(|_| Mutex::new(None)).collect();
-        let failure: Mutex<Option<LabError>> = Mutex::new(None);
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let _alone = alone();
-            while failure.lock().expect("no panic holds it").is_none() {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(spec) = specs.get(index) else { break };
-                match self.one(dataset, spec) {
-                    Ok(Some(outcome)) => {
-                        (self.on_done)(spec, &outcome);
-                        *outcomes[index].lock().expect("no panic holds it") = Some(outcome);
-                    }
-                    Ok(None) => break,
-                    Err(error) => *failure.lock().expect("no panic holds it") = Some(error),
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..self.jobs.clamp(1, specs.len().max(1)) {
-                scope.spawn(work);
-            }
-        });
-        if let Some(error) = failure.into_inner().expect("no panic holds it") {
-            return Err(error);
-        }
-        let finished: Vec<_> = outcomes
-            .into_iter()
-            .map(|outcome| outcome.into_inner().expect("no panic holds it"))
-            .collect();
-        finished
-            .into_iter()
-            .collect::<Option<_>>()
-            .ok_or(LabError::Interrupted)
+    pub fn run<'a>(
+        &self,
+        source: impl Into<Source<'a>>,
+        specs: &[TrialSpec],
+    ) -> Result<Vec<Outcome>, LabError> {
+        let source = source.into();
+        self.try_map(specs.len(), |index| self.one(source, &specs[index]))
     }
 
-    /// `work(0)` to `work(count − 1)`, in order, as many at once as trials, each on one thread: work that is no trial.
+    /// As [`run`](Self::run), each trial on a source of its own.
     ///
     /// # Errors
-    /// [`LabError::Interrupted`].
-    pub fn map<T: Send>(&self, count: usize, work: impl Fn(usize) -> T + Sync) -> Result<Vec<T>, LabError> {
-        let done: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
+    /// As [`run`](Self::run).
+    pub fn run_each(&self, trials: &[(Source, TrialSpec)]) -> Result<Vec<Outcome>, LabError> {
+        self.try_map(trials.len(), |index| {
+            let (source, spec) = &trials[index];
+            self.one(*source, spec)
+        })
+    }
+
+    /// The results of `work` on `0..count` in order, each on one thread. Work that returns none was interrupted.
+    ///
+    /// # Errors
+    /// The first failure, or [`LabError::Interrupted`].
+    pub fn try_map<T: Send>(
+        &self,
+        count: usize,
+        work: impl Fn(usize) -> Result<Option<T>, LabError> + Sync,
+    ) -> Result<Vec<T>, LabError> {
+        let results: Vec<Mutex<Option<T>>> = (0..count).map(|_| Mutex::new(None)).collect();
+        let failure: Mutex<Option<LabError>> = Mutex::new(None);
         let next = AtomicUsize::new(0);
         let worker = || {
             let _alone = alone();
-            while !self.interrupted.load(Ordering::Relaxed) {
+            while failure.lock().expect("no panic holds it").is_none() {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(slot) = done.get(index) else { break };
-                *slot.lock().expect("no panic holds it") = Some(work(index));
+                let Some(result) = results.get(index) else { break };
+                match work(index) {
+                    Ok(Some(value)) => *result.lock().expect("no panic holds it") = Some(value),
+                    Ok(None) => break,
+                    Err(error) => *failure.lock().expect("no panic holds it") = Some(error),
+                }
             }
         };
         std::thread::scope(|scope| {
@@ -104,18 +94,38 @@ impl Pool<'_> {
                 scope.spawn(worker);
             }
         });
-        let done = done
+        if let Some(error) = failure.into_inner().expect("no panic holds it") {
+            return Err(error);
+        }
+        let finished = results
             .into_iter()
-            .map(|slot| slot.into_inner().expect("no panic holds it"));
-        done.collect::<Option<_>>().ok_or(LabError::Interrupted)
+            .map(|result| result.into_inner().expect("no panic holds it"));
+        finished.collect::<Option<_>>().ok_or(LabError::Interrupted)
     }
 
-    fn one(&self, dataset: &Arc<Dataset>, spec: &TrialSpec) -> Result<Option<Outcome>, LabError> {
+    /// The same of work that is no trial and does not fail; it is not begun once interrupted.
+    ///
+    /// # Errors
+    /// [`LabError::Interrupted`].
+    pub fn map<T: Send>(&self, count: usize, work: impl Fn(usize) -> T + Sync) -> Result<Vec<T>, LabError> {
+        let unless_interrupted = |index| Ok((!self.interrupted.load(Ordering::Relaxed)).then(|| work(index)));
+        self.try_map(count, unless_interrupted)
+    }
+
+    fn one(&self, source: Source, spec: &TrialSpec) -> Result<Option<Outcome>, LabError> {
+        let outcome = self.found_or_run(source, spec)?;
+        if let Some(outcome) = &outcome {
+            (self.on_done)(spec, outcome);
+        }
+        Ok(outcome)
+    }
+
+    fn found_or_run(&self, source: Source, spec: &TrialSpec) -> Result<Option<Outcome>, LabError> {
         if self.interrupted.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let Some(ledger) = self.ledger else {
-            return guarded(dataset, spec, self.interrupted);
+            return guarded(source, spec, self.interrupted);
         };
         let key = TrialKey::of(spec).map_err(crate::store::StoreError::from)?;
         if ledger.reuse == Reuse::Finished
@@ -124,7 +134,7 @@ impl Pool<'_> {
             ledger.store.reuse_trial(ledger.run, &key)?;
             return Ok(Some(outcome));
         }
-        let outcome = guarded(dataset, spec, self.interrupted)?;
+        let outcome = guarded(source, spec, self.interrupted)?;
         if let Some(outcome) = &outcome {
             ledger.store.record_trial(ledger.run, &key, spec, outcome)?;
         }
@@ -142,12 +152,8 @@ fn alone() -> rayon::ThreadPool {
 }
 
 /// A trial whose panic becomes an error that names it.
-fn guarded(
-    dataset: &Arc<Dataset>,
-    spec: &TrialSpec,
-    interrupted: &AtomicBool,
-) -> Result<Option<Outcome>, LabError> {
-    catch_unwind(AssertUnwindSafe(|| trial::run(spec, dataset, interrupted))).unwrap_or_else(|panic| {
+fn guarded(source: Source, spec: &TrialSpec, interrupted: &AtomicBool) -> Result<Option<Outcome>, LabError> {
+    catch_unwind(AssertUnwindSafe(|| trial::run(spec, source, interrupted))).unwrap_or_else(|panic| {
         Err(LabError::Panicked {
             objective: spec.objective.clone(),
             message: message(&*panic),

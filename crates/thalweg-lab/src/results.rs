@@ -110,6 +110,18 @@ pub struct Protocol {
     pub baseline: String,
     /// Attack of the robust accuracy, such as `l_inf:0.1`.
     pub attack: Option<String>,
+    /// The teacher of distilled students.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherSummary>,
+}
+
+/// A teacher as its students met it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TeacherSummary {
+    /// What it is, such as `mlp 32-256-256-60, ReLU`.
+    pub description: String,
+    /// Its accuracy on the test split.
+    pub accuracy: f64,
 }
 
 /// All objectives at one noise level.

@@ -3,6 +3,7 @@
 mod aggregate;
 mod comp_sum;
 mod correctness_calibration;
+mod dual_head_kd;
 mod ens_loss;
 mod ldr;
 
@@ -14,8 +15,9 @@ pub fn all() -> &'static [Study] {
         comp_sum::STUDY,
         ldr::STUDY,
         ens_loss::STUDY,
-        aggregate::STUDY,
         correctness_calibration::STUDY,
+        aggregate::STUDY,
+        dual_head_kd::STUDY,
     ]
 }
 

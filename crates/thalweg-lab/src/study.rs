@@ -111,6 +111,17 @@ impl Verdict {
     }
 }
 
+/// A paired difference of shares in percentage points, to two decimals: intervals often end close to 0.
+pub fn points(difference: &Paired) -> String {
+    let [mean, low, high] = [difference.mean, difference.low, difference.high].map(|share| 100.0 * share);
+    let text = if low.is_nan() {
+        format!("{mean:+.2} pp")
+    } else {
+        format!("{mean:+.2} pp [{low:+.2}, {high:+.2}]")
+    };
+    text.replace('-', "−")
+}
+
 /// One checkable part of a claim.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claim {
@@ -175,17 +186,6 @@ impl Findings {
             verdict,
         }
     }
-}
-
-/// A paired difference of shares in percentage points, to two decimals: intervals of studies end close to 0.
-pub fn points(difference: &Paired) -> String {
-    let [mean, low, high] = [difference.mean, difference.low, difference.high].map(|share| 100.0 * share);
-    let text = if low.is_nan() {
-        format!("{mean:+.2} pp")
-    } else {
-        format!("{mean:+.2} pp [{low:+.2}, {high:+.2}]")
-    };
-    text.replace('-', "−")
 }
 
 #[cfg(test)]

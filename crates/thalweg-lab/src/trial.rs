@@ -1,14 +1,17 @@
 //! One training run: data x model x objective x optimiser x seed. Deterministic given its specification; a finished
 //! one is an [`Outcome`], and its specification is the key it is found by.
 
+mod alignment;
 mod bags;
 mod data;
 mod evaluation;
+mod source;
 mod training;
 
 pub use bags::{BagForming, PartBags, Responses};
 pub use data::{DataSpec, ImbalanceKind, NoiseKind, NoiseSpec, Part, Prepared, Scaling};
-pub use training::run;
+pub use source::{DistillationSpec, Source};
+pub use training::{Trained, run, train};
 
 use std::collections::BTreeMap;
 
@@ -55,6 +58,9 @@ pub struct TrialSpec {
     pub judged_on: JudgedOn,
     /// Attack of the robust accuracy.
     pub attack: Option<AttackSpec>,
+    /// The teacher and the second head, where the objective needs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distillation: Option<DistillationSpec>,
 }
 
 /// An optimiser.
@@ -178,6 +184,7 @@ impl TrialSpec {
             curve: CurveDetail::Plain,
             judged_on: JudgedOn::Test,
             attack: None,
+            distillation: None,
         }
     }
 }
@@ -223,19 +230,15 @@ mod tests {
     #[test]
     fn the_key_of_a_plain_trial_does_not_mention_what_it_does_not_use() {
         let data = DataSpec {
-            fingerprint: String::new(),
             test_fraction: 0.3,
-            test_seed: 0,
-            validation_fraction: 0.0,
-            noise: None,
-            imbalance: None,
-            scaling: Scaling::Standardized,
-            bags: None,
+            ..DataSpec::new(String::new())
         };
         let spec = TrialSpec::new(data, ModelSpec::mlp(vec![8]), "focal", Settings::new(), 0);
         let text = serde_json::to_string(&spec).unwrap();
         assert!(
-            !text.contains("optimizer") && !text.contains("activation"),
+            !["optimizer", "activation", "distillation"]
+                .iter()
+                .any(|unused| text.contains(unused)),
             "{text}"
         );
         assert_eq!(serde_json::from_str::<TrialSpec>(&text).unwrap(), spec);

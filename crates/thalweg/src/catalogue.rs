@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
-use crate::{aggregate, calibration, classification, robustness};
+use crate::{aggregate, calibration, classification, distillation, robustness};
 
 /// All objectives, families in order.
 pub fn objectives() -> &'static [ObjectiveEntry] {
@@ -21,6 +21,7 @@ pub fn objectives() -> &'static [ObjectiveEntry] {
             classification::objectives(),
             robustness::objectives(),
             aggregate::objectives(),
+            distillation::objectives(),
         ]
         .concat()
     })
@@ -40,6 +41,7 @@ pub fn quantities() -> &'static [Quantity] {
             ("robustness", robustness::quantities()),
             ("aggregate", aggregate::quantities()),
             ("calibration", calibration::quantities()),
+            ("distillation", distillation::quantities()),
         ]
         .into_iter()
         .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))

@@ -23,7 +23,7 @@ mod noise_robust;
 mod of_probabilities;
 mod of_target;
 mod robust_log;
-mod rowwise;
+pub(crate) mod rowwise;
 mod symmetric_cross_entropy;
 mod truncated_generalized_cross_entropy;
 

@@ -3,9 +3,11 @@
 //! [`Objective`] is all that a training loop calls. One that knows `∂L/∂score` is a [`GradientObjective`]. An [`ObjectiveEntry`] is its page in the catalogue: what it is,
 //! when to reach for it, what it costs, which parameters may be tuned and over which ranges.
 
+mod dual_head;
 mod gradient;
 mod margin;
 
+pub use dual_head::{Descent, DualHead, Needs};
 pub use gradient::{Descend, GradientObjective, ScoreGradient};
 pub use margin::margin_curve;
 
@@ -24,6 +26,11 @@ pub trait Model {
 
     /// The same scores with the parameters held constant: gradients for the inputs only, at half the cost.
     fn frozen(&self, inputs: Tensor<2>) -> Tensor<2>;
+
+    /// Its two heads, where it has two.
+    fn dual_head(&self) -> Option<&dyn DualHead> {
+        None
+    }
 }
 
 /// A batch of training samples.
@@ -39,6 +46,19 @@ pub struct Batch {
     pub range: Option<(f64, f64)>,
     /// What is known where targets are means of bags.
     pub bags: Option<BagLabels>,
+    /// What a teacher says of the samples, `[batch, classes]`, where there is one.
+    pub teacher_logits: Option<Tensor<2>>,
+}
+
+impl Batch {
+    /// The teacher's logits.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub fn taught(&self) -> Tensor<2> {
+        let logits = self.teacher_logits.clone();
+        logits.expect("an objective that needs a teacher was given a batch without teacher logits")
+    }
 }
 
 /// Targets of a batch of whole bags.
@@ -75,6 +95,22 @@ pub trait Objective: Send {
         progress: &Progress,
         random: &mut Stream,
     ) -> Tensor<1>;
+
+    /// What a step descends: the loss, unless gradients are to be merged in a way of its own.
+    fn descent(
+        &mut self,
+        model: &dyn Model,
+        batch: &Batch,
+        progress: &Progress,
+        random: &mut Stream,
+    ) -> Descent {
+        Descent::Loss(self.loss(model, batch, progress, random))
+    }
+
+    /// What it asks for beside inputs and targets.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
 
     /// The number that it keeps of the training sample `id`, where it keeps one.
     fn remembered(&self, _id: usize) -> Option<f64> {
@@ -195,24 +231,7 @@ pub enum BuildError {
     Config(#[from] ConfigError),
 }
 
-/// What an objective must be told of the samples that it is trained on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Supervision {
-    /// The class of each.
-    Classes,
-    /// The mean of each bag.
-    BagMeans,
-}
-
 impl ObjectiveEntry {
-    /// What the objective must be told: its family says it.
-    pub fn supervision(&self) -> Supervision {
-        match self.family {
-            "aggregate" => Supervision::BagMeans,
-            _ => Supervision::Classes,
-        }
-    }
-
     /// The defaults of all parameters.
     pub fn defaults(&self) -> Settings {
         self.parameters

@@ -68,8 +68,11 @@ fn about(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
             protocol.model, protocol.optimizer, protocol.batch_size
         ),
         format!(
-            "{} tuning trials each, then {} {} of {} epochs; ± and [ ] are 95% intervals",
-            protocol.tuning_trials,
+            "{}{} {} of {} epochs; ± and [ ] are 95% intervals",
+            match protocol.tuning_trials {
+                0 => "parameters as given; ".to_owned(),
+                trials => format!("{trials} tuning trials each, then "),
+            },
             protocol.seeds,
             if protocol.seeds == 1 { "seed" } else { "seeds" },
             protocol.epochs
@@ -80,6 +83,13 @@ fn about(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
     }
     if let Some(ratio) = data.imbalance {
         lines.push(format!("largest class {ratio} times the smallest in training"));
+    }
+    if let Some(teacher) = &protocol.teacher {
+        lines.push(format!(
+            "teacher: {}, {:.1}% right on the test split",
+            teacher.description,
+            100.0 * teacher.accuracy
+        ));
     }
     if let Some(attack) = &protocol.attack {
         lines.push(format!("robust accuracy under {attack}"));

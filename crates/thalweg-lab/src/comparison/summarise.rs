@@ -1,41 +1,24 @@
 //! From the outcomes of trials to the record of a comparison.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use thalweg::objective::margin_curve;
+use thalweg::objective::{ObjectiveEntry, Settings, margin_curve};
+use thalweg::robustness::Norm;
+use thalweg_data::Dataset;
 
 use super::{Checked, Tuned};
 use crate::LabError;
-use crate::metrics::pool_reliability;
+use crate::metrics::{Metric, pool_reliability};
 use crate::results::{BagSummary, Condition, DataSummary, Entry, EpochPoint, MarginPoint, Protocol};
 use crate::statistics::{differences, summary};
-use crate::trial::{AttackSpec, Outcome, Part, Prepared};
-use thalweg::robustness::Norm;
+use crate::trial::{AttackSpec, DataSpec, Outcome, Part, Prepared};
+use crate::tuning::Candidate;
 
 impl Checked<'_> {
     pub(super) fn data_summary(&self) -> Result<DataSummary, LabError> {
-        let dataset = self.dataset;
-        let prepared = Prepared::new(dataset, &self.data(self.plan.noise[0]), 0)?;
-        Ok(DataSummary {
-            name: dataset.name.clone(),
-            samples: dataset.len(),
-            features: dataset.width(),
-            classes: dataset.classes.clone(),
-            class_counts: dataset.class_counts(),
-            split: [&prepared.train, &prepared.validation, &prepared.test].map(|part| part.rows.len()),
-            imbalance: self.plan.imbalance.map(|(ratio, _)| ratio),
-            bags: prepared.train.bags.as_ref().map(|part| {
-                let parts = [&prepared.train, &prepared.validation, &prepared.test];
-                let of_part = |part: &Part| part.bags.as_ref().map_or(0, |part| part.bags.len());
-                let sizes = part.bags.sizes();
-                BagSummary {
-                    split: parts.map(of_part),
-                    smallest: sizes.iter().copied().min().unwrap_or(0),
-                    largest: sizes.iter().copied().max().unwrap_or(0),
-                    target: self.dataset.numbers.as_ref().map(|numbers| numbers.name.clone()),
-                }
-            }),
-        })
+        let spec = self.data(self.plan.noise[0]);
+        data_summary(self.dataset, &spec, self.plan.imbalance.map(|(ratio, _)| ratio))
     }
 
     pub(super) fn protocol(&self) -> Protocol {
@@ -65,6 +48,7 @@ impl Checked<'_> {
                     Norm::LInf => format!("l_inf:{epsilon}"),
                     Norm::L2 => format!("l_2:{epsilon}"),
                 }),
+            teacher: None,
         }
     }
 
@@ -79,84 +63,146 @@ impl Checked<'_> {
         noise: f64,
         judged: &[(&Tuned, &[Outcome])],
     ) -> Result<Condition, LabError> {
-        let mut entries = judged
+        let classes = self.dataset.classes.len();
+        let entries = judged
             .iter()
-            .map(|(tuned, outcomes)| self.entry(tuned, outcomes))
+            .map(|(tuned, outcomes)| {
+                let Candidate {
+                    settings,
+                    learning_rate,
+                } = &tuned.candidate;
+                entry(tuned.entry, settings, *learning_rate, outcomes, classes)
+            })
             .collect::<Result<Vec<_>, _>>()?;
-        let values = |entry: &Entry| entry.metrics[self.metric.name].values.clone();
-        let baseline = entries
-            .iter()
-            .find(|entry| entry.objective == self.baseline())
-            .map(values);
-        let baseline = baseline.expect("the baseline takes part");
-        let others: Vec<usize> = (0..entries.len())
-            .filter(|&i| entries[i].objective != self.baseline())
-            .collect();
-        let compared: Vec<Vec<f64>> = others.iter().map(|&i| values(&entries[i])).collect();
-        let compared: Vec<&[f64]> = compared.iter().map(Vec::as_slice).collect();
-        let found = differences(&compared, &baseline, self.metric.direction);
-        for (i, difference) in others.into_iter().zip(found) {
-            entries[i].difference = Some(difference);
-        }
-        // NaN last; equal means in the order in which the objectives were named.
-        entries.sort_by(|a, b| {
-            let gain = |entry: &Entry| self.metric.direction.gain(entry.metrics[self.metric.name].mean);
-            gain(a)
-                .is_nan()
-                .cmp(&gain(b).is_nan())
-                .then(gain(b).total_cmp(&gain(a)))
-        });
+        let entries = ranked(entries, self.metric, self.baseline());
         Ok(Condition { noise, entries })
     }
+}
 
-    fn entry(&self, tuned: &Tuned, outcomes: &[Outcome]) -> Result<Entry, LabError> {
-        let names: BTreeSet<&String> = outcomes
-            .iter()
-            .flat_map(|outcome| outcome.metrics.keys())
-            .collect();
-        let metrics = names.into_iter().map(|name| {
-            let values: Vec<f64> = outcomes
-                .iter()
-                .map(|outcome| outcome.metrics.get(name).copied().unwrap_or(f64::NAN))
-                .collect();
-            (name.clone(), summary(&values))
-        });
-        let seconds: Vec<f64> = outcomes.iter().map(|outcome| outcome.seconds_per_epoch).collect();
-        let reliability: Vec<_> = outcomes
-            .iter()
-            .map(|outcome| outcome.reliability.clone())
-            .collect();
-        Ok(Entry {
-            objective: tuned.entry.name.to_owned(),
-            parameters: tuned.candidate.settings.clone(),
-            learning_rate: tuned.candidate.learning_rate,
-            metrics: metrics.collect(),
-            difference: None,
-            seconds_per_epoch: summary(&seconds),
-            peak_bytes: outcomes
-                .iter()
-                .map(|outcome| outcome.peak_bytes)
-                .max()
-                .unwrap_or(0),
-            curve: mean_curve(outcomes),
-            confusion: summed_confusion(outcomes),
-            reliability: pool_reliability(&reliability),
-            margin_curve: self.margin_curve(tuned)?,
-        })
-    }
+/// What trials of a data set see of it.
+///
+/// # Errors
+/// When it cannot be split as asked.
+pub(crate) fn data_summary(
+    dataset: &Arc<Dataset>,
+    spec: &DataSpec,
+    imbalance: Option<f64>,
+) -> Result<DataSummary, LabError> {
+    let prepared = Prepared::new(dataset, spec, 0)?;
+    Ok(DataSummary {
+        name: dataset.name.clone(),
+        samples: dataset.len(),
+        features: dataset.width(),
+        classes: dataset.classes.clone(),
+        class_counts: dataset.class_counts(),
+        split: [&prepared.train, &prepared.validation, &prepared.test].map(|part| part.rows.len()),
+        imbalance,
+        bags: prepared.train.bags.as_ref().map(|part| {
+            let parts = [&prepared.train, &prepared.validation, &prepared.test];
+            let of_part = |part: &Part| part.bags.as_ref().map_or(0, |part| part.bags.len());
+            let sizes = part.bags.sizes();
+            BagSummary {
+                split: parts.map(of_part),
+                smallest: sizes.iter().copied().min().unwrap_or(0),
+                largest: sizes.iter().copied().max().unwrap_or(0),
+                target: dataset.numbers.as_ref().map(|numbers| numbers.name.clone()),
+            }
+        }),
+    })
+}
 
-    fn margin_curve(&self, tuned: &Tuned) -> Result<Vec<MarginPoint>, LabError> {
-        let objective = tuned.entry.build(&tuned.candidate.settings)?;
-        let Some(loss) = objective.on_scores() else {
-            return Ok(Vec::new());
-        };
-        let margins: Vec<f64> = (-60..=60).map(|step| f64::from(step) / 10.0).collect();
-        let points = margin_curve(loss, self.dataset.classes.len(), &margins);
-        Ok(points
-            .into_iter()
-            .map(|(margin, loss, slope)| MarginPoint { margin, loss, slope })
-            .collect())
+/// Entries with their differences to the baseline, best first.
+///
+/// # Panics
+/// When the baseline is none of them, or one was not judged by the metric.
+pub(crate) fn ranked(mut entries: Vec<Entry>, metric: &Metric, baseline: &str) -> Vec<Entry> {
+    let values = |entry: &Entry| entry.metrics[metric.name].values.clone();
+    let reference = entries
+        .iter()
+        .find(|entry| entry.objective == baseline)
+        .map(values);
+    let reference = reference.expect("the baseline takes part");
+    let others: Vec<usize> = (0..entries.len())
+        .filter(|&i| entries[i].objective != baseline)
+        .collect();
+    let compared: Vec<Vec<f64>> = others.iter().map(|&i| values(&entries[i])).collect();
+    let compared: Vec<&[f64]> = compared.iter().map(Vec::as_slice).collect();
+    let found = differences(&compared, &reference, metric.direction);
+    for (i, difference) in others.into_iter().zip(found) {
+        entries[i].difference = Some(difference);
     }
+    // NaN last; equal means in the order in which the objectives were named.
+    entries.sort_by(|a, b| {
+        let gain = |entry: &Entry| metric.direction.gain(entry.metrics[metric.name].mean);
+        gain(a)
+            .is_nan()
+            .cmp(&gain(b).is_nan())
+            .then(gain(b).total_cmp(&gain(a)))
+    });
+    entries
+}
+
+/// What the trials of an objective found, as it was set.
+///
+/// # Errors
+/// When its settings are refused.
+pub(crate) fn entry(
+    objective: &ObjectiveEntry,
+    settings: &Settings,
+    learning_rate: f64,
+    outcomes: &[Outcome],
+    classes: usize,
+) -> Result<Entry, LabError> {
+    let names: BTreeSet<&String> = outcomes
+        .iter()
+        .flat_map(|outcome| outcome.metrics.keys())
+        .collect();
+    let metrics = names.into_iter().map(|name| {
+        let values: Vec<f64> = outcomes
+            .iter()
+            .map(|outcome| outcome.metrics.get(name).copied().unwrap_or(f64::NAN))
+            .collect();
+        (name.clone(), summary(&values))
+    });
+    let seconds: Vec<f64> = outcomes.iter().map(|outcome| outcome.seconds_per_epoch).collect();
+    let reliability: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| outcome.reliability.clone())
+        .collect();
+    Ok(Entry {
+        objective: objective.name.to_owned(),
+        parameters: settings.clone(),
+        learning_rate,
+        metrics: metrics.collect(),
+        difference: None,
+        seconds_per_epoch: summary(&seconds),
+        peak_bytes: outcomes
+            .iter()
+            .map(|outcome| outcome.peak_bytes)
+            .max()
+            .unwrap_or(0),
+        curve: mean_curve(outcomes),
+        confusion: summed_confusion(outcomes),
+        reliability: pool_reliability(&reliability),
+        margin_curve: curve_along_margins(objective, settings, classes)?,
+    })
+}
+
+fn curve_along_margins(
+    objective: &ObjectiveEntry,
+    settings: &Settings,
+    classes: usize,
+) -> Result<Vec<MarginPoint>, LabError> {
+    let objective = objective.build(settings)?;
+    let Some(loss) = objective.on_scores() else {
+        return Ok(Vec::new());
+    };
+    let margins: Vec<f64> = (-60..=60).map(|step| f64::from(step) / 10.0).collect();
+    let points = margin_curve(loss, classes, &margins);
+    Ok(points
+        .into_iter()
+        .map(|(margin, loss, slope)| MarginPoint { margin, loss, slope })
+        .collect())
 }
 
 fn mean_curve(outcomes: &[Outcome]) -> Vec<EpochPoint> {

@@ -74,6 +74,7 @@ fn comparison(classes: &[&str], noises: &[f64], seeds: usize, objectives: usize)
         metric: "accuracy".to_owned(),
         baseline: "cross_entropy".to_owned(),
         attack: None,
+        teacher: None,
     };
     Comparison {
         command: "thalweg compare --noise 0,0.2,0.4 --seeds 8".to_owned(),

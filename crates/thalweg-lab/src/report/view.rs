@@ -266,5 +266,13 @@ fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
     if let Some(attack) = &protocol.attack {
         facts.push(("Attack", attack.clone()));
     }
+    if let Some(teacher) = &protocol.teacher {
+        let fact = format!(
+            "{}, {:.1} % right on the test split",
+            teacher.description,
+            100.0 * teacher.accuracy
+        );
+        facts.push(("Teacher", fact));
+    }
     facts
 }

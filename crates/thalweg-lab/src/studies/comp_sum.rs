@@ -10,7 +10,7 @@ use crate::LabError;
 use crate::model::ModelSpec;
 use crate::pool::Pool;
 use crate::study::{Advance, Findings, Scale, Study};
-use crate::trial::{DataSpec, NoiseKind, NoiseSpec, Scaling, TrialSpec};
+use crate::trial::{DataSpec, NoiseKind, NoiseSpec, TrialSpec};
 
 pub(super) const STUDY: Study = Study {
     slug: "comp_sum",
@@ -44,17 +44,13 @@ fn trial(
     seed: u64,
 ) -> TrialSpec {
     let data = DataSpec {
-        fingerprint: fingerprint.to_owned(),
         test_fraction: 0.3,
         test_seed: seed,
-        validation_fraction: 0.0,
         noise: (noise > 0.0).then_some(NoiseSpec {
             rate: noise,
             kind: NoiseKind::Uniform,
         }),
-        imbalance: None,
-        scaling: Scaling::Standardized,
-        bags: None,
+        ..DataSpec::new(fingerprint.to_owned())
     };
     let (name, settings) = objective;
     let settings = settings

@@ -80,14 +80,8 @@ fn data(pair: [u32; 2], seed: u64) -> Dataset {
 
 fn trial(scale: &Scale, fingerprint: &str, objective: &str, seed: u64) -> TrialSpec {
     let data = DataSpec {
-        fingerprint: fingerprint.to_owned(),
-        test_fraction: 0.0,
-        test_seed: 0,
-        validation_fraction: 0.0,
-        noise: None,
-        imbalance: None,
         scaling: Scaling::AsIs,
-        bags: None,
+        ..DataSpec::new(fingerprint.to_owned())
     };
     let model = ModelSpec::Mlp {
         hidden: vec![64, 64],

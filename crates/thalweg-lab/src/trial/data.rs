@@ -35,6 +35,22 @@ pub struct DataSpec {
     pub bags: Option<BagForming>,
 }
 
+impl DataSpec {
+    /// All of a data set as it is, to train on; its published test part is the test, where it has one.
+    pub fn new(fingerprint: impl Into<String>) -> Self {
+        Self {
+            fingerprint: fingerprint.into(),
+            test_fraction: 0.0,
+            test_seed: 0,
+            validation_fraction: 0.0,
+            noise: None,
+            imbalance: None,
+            scaling: Scaling::Standardized,
+            bags: None,
+        }
+    }
+}
+
 /// What is done to the columns of a table. Images keep their range whatever this says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -227,6 +243,11 @@ impl Prepared {
         self.responses
             .as_ref()
             .map_or(self.dataset.classes.len(), |responses| responses.columns)
+    }
+
+    /// How features are scaled, where they are.
+    pub fn scaler(&self) -> Option<&Standardizer> {
+        self.scaler.as_ref()
     }
 
     /// The range that inputs live in, where they have one: `[0, 1]` for images.

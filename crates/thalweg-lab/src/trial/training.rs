@@ -1,7 +1,6 @@
 //! The training loop.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -12,15 +11,18 @@ use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use thalweg::aggregate::{Bags, within_bag_variance};
 use thalweg::catalogue;
-use thalweg::objective::{BagLabels, Batch, Objective, Progress};
-use thalweg_data::Dataset;
+use thalweg::objective::{BagLabels, Batch, Descent, Objective, Progress};
 use thalweg_kernels::memory;
 use thalweg_kernels::random::Stream;
 
+use super::alignment::aligned;
 use super::data::{Part, targets};
 use super::evaluation::{robust_accuracy, scores};
-use super::{CurveDetail, JudgedOn, OptimizerSpec, Outcome, PartBags, Prepared, Remembered, TrialSpec};
+use super::{
+    CurveDetail, JudgedOn, OptimizerSpec, Outcome, PartBags, Prepared, Remembered, Source, TrialSpec,
+};
 use crate::LabError;
+use crate::distillation::Teacher;
 use crate::metrics::{BINS, Scores, of_bags, of_numbers};
 use crate::model::Network;
 use crate::results::{EpochPoint, Fit};
@@ -34,18 +36,39 @@ const ROUNDING: f64 = 1e-20;
 /// Runs a trial, on this thread alone. None when `interrupted` was set before it ended.
 ///
 /// # Errors
-/// When the objective is unknown or its settings are refused, or the data cannot be split as asked.
-pub fn run(
+/// When the objective is unknown or its settings are refused, the data cannot be split as asked, or `source` is not what
+/// the specification names.
+pub fn run(spec: &TrialSpec, source: Source, interrupted: &AtomicBool) -> Result<Option<Outcome>, LabError> {
+    Ok(train(spec, source, interrupted, &mut |_| {})?.map(|trained| trained.outcome))
+}
+
+/// A trained network, with the data as it saw it and what the trial found.
+pub struct Trained {
+    /// The network after the last epoch.
+    pub network: Network,
+    /// Its data.
+    pub prepared: Prepared,
+    /// What [`run`] returns.
+    pub outcome: Outcome,
+}
+
+/// As [`run`], keeping the network. `after_epoch` is shown the network and its data after every epoch.
+///
+/// # Errors
+/// As [`run`].
+pub fn train(
     spec: &TrialSpec,
-    dataset: &Arc<Dataset>,
+    source: Source,
     interrupted: &AtomicBool,
-) -> Result<Option<Outcome>, LabError> {
+    after_epoch: &mut dyn FnMut((&Network, &Prepared)),
+) -> Result<Option<Trained>, LabError> {
     memory::reset_peak();
     let entry =
         catalogue::objective(&spec.objective).ok_or_else(|| LabError::unknown_objective(&spec.objective))?;
     let objective = entry.build(&spec.settings)?;
-    let prepared = Prepared::new(dataset, &spec.data, spec.seed)?;
-    let mut trial = Trial::new(spec, prepared, objective);
+    let teacher = source.teacher_for(spec, objective.needs())?;
+    let prepared = Prepared::new(source.dataset, &spec.data, spec.seed)?;
+    let mut trial = Trial::new(spec, prepared, objective, teacher);
     let mut curve = Vec::with_capacity(spec.epochs);
     let mut seconds = 0.0;
     for epoch in 0..spec.epochs {
@@ -61,39 +84,54 @@ pub fn run(
             validation_accuracy: trial.validation_accuracy(),
             fit: (spec.curve == CurveDetail::Fit).then(|| trial.fit()),
         });
+        after_epoch((&trial.network, &trial.prepared));
     }
     let mut outcome = trial.judge()?;
     outcome.curve = curve;
     outcome.seconds_per_epoch = seconds / spec.epochs.max(1) as f64;
     outcome.peak_bytes = memory::peak();
-    Ok(Some(outcome))
+    Ok(Some(Trained {
+        network: trial.network,
+        prepared: trial.prepared,
+        outcome,
+    }))
 }
 
 struct Trial<'a> {
     spec: &'a TrialSpec,
     prepared: Prepared,
     objective: Box<dyn Objective>,
+    teacher: Option<&'a Teacher>,
     network: Network,
     optimizer: ModuleOptimizer,
     device: Device,
 }
 
 impl<'a> Trial<'a> {
-    fn new(spec: &'a TrialSpec, prepared: Prepared, objective: Box<dyn Objective>) -> Self {
+    fn new(
+        spec: &'a TrialSpec,
+        prepared: Prepared,
+        objective: Box<dyn Objective>,
+        teacher: Option<&'a Teacher>,
+    ) -> Self {
         let device = Device::flex().autodiff();
         let dataset = prepared.dataset();
-        let network = Network::new(
+        let mut network = Network::new(
             &spec.model,
             &dataset.feature_shape,
             prepared.outputs(),
             spec.seed,
             &device,
         );
+        if let Some(head) = spec.distillation.as_ref().and_then(|spec| spec.auxiliary_head) {
+            network = network.with_auxiliary_head(head, spec.seed, &device);
+        }
         let optimizer = optimizer(spec);
         Self {
             spec,
             prepared,
             objective,
+            teacher,
             network,
             optimizer,
             device,
@@ -180,10 +218,10 @@ impl<'a> Trial<'a> {
             ids: ids.to_vec(),
             range: self.prepared.range(),
             bags,
+            teacher_logits: self.teacher.map(|teacher| teacher.logits(&rows, &self.device)),
         };
-        let loss = self.objective.loss(&self.network, &batch, progress, random);
-        let value = loss.clone().into_scalar::<f64>();
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+        let descent = self.objective.descent(&self.network, &batch, progress, random);
+        let (value, gradients) = gradients_of(descent, &self.network);
         let gradients = clipped(gradients, &self.network);
         let rate = self.spec.learning_rate * self.spec.optimizer.rate(progress.epoch, self.spec.epochs);
         self.network = self.optimizer.step(rate, self.network.clone(), gradients);
@@ -321,6 +359,24 @@ fn optimizer(spec: &TrialSpec) -> ModuleOptimizer {
 
 fn argmax(row: &[f32]) -> usize {
     (1..row.len()).fold(0, |best, i| if row[i] > row[best] { i } else { best })
+}
+
+/// The value that a step descends, and the gradients it descends along.
+fn gradients_of(descent: Descent, network: &Network) -> (f64, GradientsParams) {
+    match descent {
+        Descent::Loss(loss) => (
+            loss.clone().into_scalar::<f64>(),
+            GradientsParams::from_grads(loss.backward(), network),
+        ),
+        Descent::Aligned {
+            main,
+            auxiliary,
+            scope,
+        } => {
+            let value = main.clone().into_scalar::<f64>() + auxiliary.clone().into_scalar::<f64>();
+            (value, aligned(main, auxiliary, scope, network))
+        }
+    }
 }
 
 /// All gradients scaled so that their common norm is at most [`LARGEST_GRADIENT`].

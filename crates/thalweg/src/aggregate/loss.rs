@@ -17,7 +17,7 @@ use super::{Bags, SOURCE, bags};
 use crate::bridge::{constant, with_gradients};
 use crate::config::require;
 use crate::objective::{
-    Batch, Descend, GradientObjective, ObjectiveEntry, Parameter, Progress, Scale, ScoreGradient,
+    Batch, Descend, GradientObjective, Needs, ObjectiveEntry, Parameter, Progress, Scale, ScoreGradient,
 };
 use crate::quantity::{Case, Outputs, Quantity, QuantityError};
 use crate::{ConfigError, Reduction};
@@ -151,6 +151,13 @@ impl AggregateLoss {
 }
 
 impl GradientObjective for AggregateLoss {
+    fn needs(&self) -> Needs {
+        Needs {
+            bag_means: true,
+            ..Needs::default()
+        }
+    }
+
     fn score_gradient(
         &mut self,
         scores: Tensor<2>,

@@ -129,7 +129,7 @@ fn whole<F: Real + Element>(
 }
 
 /// Losses of every row and their gradient, already scaled for the reduction, as one node of burn's graph.
-fn assembled<F: Real + Element>(
+pub(crate) fn assembled<F: Real + Element>(
     logits: &Tensor<2>,
     losses: Vec<F>,
     gradient: Option<Vec<F>>,

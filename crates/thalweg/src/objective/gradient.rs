@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 use thalweg_kernels::random::Stream;
 
-use super::{Batch, Model, Objective, Progress};
+use super::{Batch, Model, Needs, Objective, Progress};
 use crate::bridge::with_gradients;
 
 /// What an objective says of the scores of a batch.
@@ -54,6 +54,11 @@ pub trait GradientObjective: Send {
         random: &mut Stream,
     ) -> ScoreGradient;
 
+    /// What it asks for beside inputs and targets.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
     /// The number that it keeps of the training sample `id`, where it keeps one.
     fn remembered(&self, _id: usize) -> Option<f64> {
         None
@@ -76,6 +81,10 @@ impl<G: GradientObjective> Objective for Descend<G> {
         let given = scores.clone().without_autodiff();
         let ScoreGradient { value, gradient } = self.0.score_gradient(given, batch, progress, random);
         with_gradients(value, [(scores, gradient)])
+    }
+
+    fn needs(&self) -> Needs {
+        self.0.needs()
     }
 
     fn remembered(&self, id: usize) -> Option<f64> {
@@ -130,6 +139,7 @@ mod tests {
             ids: vec![0, 1],
             range: None,
             bags: None,
+            teacher_logits: None,
         };
         let progress = Progress {
             epoch: 0,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 
 use super::{Array, QuantityError, Value};
 use crate::Reduction;
@@ -48,6 +48,20 @@ impl Outputs {
     #[must_use]
     pub fn with_scalar(self, name: impl Into<String>, tensor: Tensor<1>) -> Self {
         self.with(name, tensor.into_scalar::<f64>())
+    }
+
+    /// Adds the gradient of a variable as `grad_NAME`; zeros where nothing depends on it.
+    #[must_use]
+    pub(crate) fn with_gradient<const D: usize>(
+        self,
+        name: &str,
+        variable: &Tensor<D>,
+        gradients: &Gradients,
+    ) -> Self {
+        let gradient = variable
+            .grad(gradients)
+            .unwrap_or_else(|| variable.zeros_like().inner());
+        self.with_tensor(format!("grad_{name}"), gradient)
     }
 
     /// Name and value of each.
@@ -289,16 +303,18 @@ impl<'a> Case<'a> {
         loss: Tensor<1>,
         variables: &[(&str, &Tensor<D>)],
     ) -> Outputs {
-        let outputs = match self.params.get("reduction") {
-            Some(Value::Text(text)) if text == "none" => Outputs::new().with_tensor("value", loss.clone()),
-            _ => Outputs::new().with_scalar("value", loss.clone()),
-        };
+        let outputs = self.loss_value(&loss);
         let gradients = loss.sum().backward();
         variables.iter().fold(outputs, |outputs, (name, variable)| {
-            let gradient = variable
-                .grad(&gradients)
-                .unwrap_or_else(|| variable.zeros_like().inner());
-            outputs.with_tensor(format!("grad_{name}"), gradient)
+            outputs.with_gradient(name, variable, &gradients)
         })
+    }
+
+    /// A loss as `value`: a number, or an array where it is per sample.
+    pub(crate) fn loss_value(&self, loss: &Tensor<1>) -> Outputs {
+        match self.params.get("reduction") {
+            Some(Value::Text(text)) if text == "none" => Outputs::new().with_tensor("value", loss.clone()),
+            _ => Outputs::new().with_scalar("value", loss.clone()),
+        }
     }
 }

@@ -69,7 +69,7 @@ fn input<'a>(name: &str, position: usize, shape: &'a str, extents: &mut BTreeMap
 fn element(name: &str, position: usize, index: usize, columns: usize) -> f64 {
     match name {
         "labels" | "random_classes" => (index % 3) as f64,
-        "correct" => (index % 2) as f64,
+        "correct" | "shared_mask" => (index % 2) as f64,
         name if name.starts_with("lambda") || name == "temperatures" => 0.5 + 0.25 * (index % 3) as f64,
         "probs" if columns > 1 => {
             let first = 0.5 + 0.25 * (index / columns % 2) as f64;

@@ -14,7 +14,7 @@ use crate::model::ModelSpec;
 use crate::pool::Pool;
 use crate::statistics::{paired, summary};
 use crate::study::{Advance, Claim, Scale, Table, Verdict, Weight, points};
-use crate::trial::{BagForming, DataSpec, JudgedOn, Outcome, Scaling, TrialSpec};
+use crate::trial::{BagForming, DataSpec, JudgedOn, Outcome, TrialSpec};
 
 const SIZES: [usize; 5] = [2, 3, 5, 10, 20];
 const SPLITS: usize = 50;
@@ -180,14 +180,11 @@ fn trial(
     judged_on: JudgedOn,
 ) -> TrialSpec {
     let data = DataSpec {
-        fingerprint: fingerprint.to_owned(),
         test_fraction: 0.3,
         test_seed: seed,
         validation_fraction: 0.25,
-        noise: None,
-        imbalance: None,
-        scaling: Scaling::Standardized,
         bags: Some(BagForming::Random(size)),
+        ..DataSpec::new(fingerprint.to_owned())
     };
     let settings = Settings::from([("rho".to_owned(), rho)]);
     let mut spec = TrialSpec::new(

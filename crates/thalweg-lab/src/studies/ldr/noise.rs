@@ -10,7 +10,7 @@ use crate::model::{Activation, ModelSpec, Normalization, ScoreForm};
 use crate::pool::Pool;
 use crate::statistics::{Paired, paired, summary};
 use crate::study::{Claim, Scale, Table, Verdict, Weight, points};
-use crate::trial::{DataSpec, NoiseKind, NoiseSpec, OptimizerSpec, Outcome, Scaling, Schedule, TrialSpec};
+use crate::trial::{DataSpec, NoiseKind, NoiseSpec, OptimizerSpec, Outcome, Schedule, TrialSpec};
 
 struct Setting {
     label: &'static str,
@@ -106,14 +106,11 @@ pub(super) fn specs(scale: &Scale, fingerprint: &str) -> Vec<TrialSpec> {
 
 fn trial(scale: &Scale, fingerprint: &str, setting: &Setting, method: &Method, seed: u64) -> TrialSpec {
     let data = DataSpec {
-        fingerprint: fingerprint.to_owned(),
         test_fraction: 0.3,
         test_seed: seed,
         validation_fraction: 0.2,
         noise: setting.noise,
-        imbalance: None,
-        scaling: Scaling::Standardized,
-        bags: None,
+        ..DataSpec::new(fingerprint.to_owned())
     };
     let model = ModelSpec::Mlp {
         hidden: vec![64],
