@@ -27,11 +27,18 @@ impl LayerWeights {
 
 impl Network {
     /// The linear layers, in order; the last is the head.
+    ///
+    /// # Panics
+    /// When batch normalisation stands between them: they are then not the whole network.
     pub fn linear_layers(&self) -> Vec<LayerWeights> {
         fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
             let data = tensor.without_autodiff().into_data();
             data.try_into_vec_as::<f32>().expect("weights are floats")
         }
+        assert!(
+            self.norms.is_empty(),
+            "layers with batch normalisation between are not a perceptron"
+        );
         self.layers
             .iter()
             .map(|layer| LayerWeights {

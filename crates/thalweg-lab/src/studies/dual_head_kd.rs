@@ -31,8 +31,8 @@ fn run(scale: &Scale, pool: &Pool, advance: &Advance) -> Result<Findings, LabErr
     let lessons = Lesson::all(scale.pick(60, 6), scale.seeds(), scale, pool, advance)?;
     let compared = methods::run(scale, pool, &lessons)?;
     let (mut tables, mut claims) = (vec![compared.table()], compared.claims());
-    let (table, claim) = gradients::run(scale, pool, &lessons, advance)?;
-    tables.push(table);
+    let (of_gradients, claim) = gradients::run(scale, pool, &lessons, advance)?;
+    tables.extend(of_gradients);
     claims.extend(claim);
     let (more, claim) = tries::run(scale, pool, &lessons, &compared, advance)?;
     tables.extend(more);

@@ -1,8 +1,9 @@
 //! Along the training of a student with one head: how far the gradients of cross-entropy and of BinaryKL agree, for the head
-//! and for the features under it. Exact, after every epoch, over batches of 64 as they train.
+//! and for the features under it, exactly, after every epoch, over batches of 64 as they train; and how far features and head
+//! have collapsed in the end.
 
 use burn::tensor::Device;
-use thalweg::distillation::{HeadLoss, LinearHead, cosine};
+use thalweg::distillation::{HeadLoss, LinearHead, NeuralCollapse, cosine, neural_collapse};
 use thalweg::objective::DualHead;
 use thalweg_kernels::random::Stream;
 
@@ -46,8 +47,8 @@ pub fn run(
     pool: &Pool,
     lessons: &[Lesson],
     advance: &Advance,
-) -> Result<(Table, Vec<Claim>), LabError> {
-    let courses = pool.try_map(steps(scale), |index| {
+) -> Result<([Table; 2], Vec<Claim>), LabError> {
+    let students = pool.try_map(steps(scale), |index| {
         let (loss, lesson) = (index / lessons.len(), &lessons[index % lessons.len()]);
         let spec = lesson.student(scale, METHODS[ONE_HEAD[loss]].objective, &[])?;
         let mut course = Vec::with_capacity(spec.epochs);
@@ -58,8 +59,11 @@ pub fn run(
             course.push(after_epoch(lesson, network, prepared, LOSSES[loss]));
         })?;
         advance(1);
-        Ok(trained.map(|_| course))
+        let Some(trained) = trained else { return Ok(None) };
+        let collapse = collapse(&trained.network, &trained.prepared)?;
+        Ok(Some((course, collapse)))
     })?;
+    let (courses, collapses): (Vec<_>, Vec<_>) = students.into_iter().unzip();
     let (mut rows, mut claims) = (Vec::new(), Vec::new());
     for (loss, courses) in courses.chunks(lessons.len()).enumerate() {
         let label = METHODS[ONE_HEAD[loss]].label;
@@ -95,7 +99,58 @@ pub fn run(
             .to_vec(),
         rows,
     };
-    Ok((table, claims))
+    Ok(([table, collapse_table(&collapses, lessons.len())], claims))
+}
+
+/// Collapse on the training samples.
+fn collapse(network: &Network, prepared: &Prepared) -> Result<NeuralCollapse, LabError> {
+    let features = features(network, prepared, &prepared.train.rows);
+    let labels: Vec<usize> = prepared
+        .train
+        .labels
+        .iter()
+        .map(|&label| label as usize)
+        .collect();
+    let layers = network.linear_layers();
+    let head = layers.last().expect("a student has a head");
+    neural_collapse(&features, &labels, &wide(&head.weight), head.outputs())
+        .map_err(|problem| LabError::Plan(format!("the features or head of a student {problem}")))
+}
+
+fn collapse_table(collapses: &[NeuralCollapse], seeds: usize) -> Table {
+    let rows = collapses.chunks(seeds).enumerate().map(|(loss, collapses)| {
+        let mean = |of: fn(&NeuralCollapse) -> f64| {
+            let values: Vec<f64> = collapses.iter().map(of).collect();
+            format!("{:.3}", summary(&values).mean)
+        };
+        vec![
+            METHODS[ONE_HEAD[loss]].label.to_owned(),
+            mean(|metrics| metrics.variability),
+            mean(|metrics| metrics.equinorm),
+            mean(|metrics| metrics.equiangular),
+            mean(|metrics| metrics.self_duality),
+        ]
+    });
+    Table {
+        title: "The same students after the last epoch: collapse of features and head, 0 where full"
+            .to_owned(),
+        columns: ["student", "NC1", "NC2 lengths", "NC2 angles", "NC3"]
+            .map(str::to_owned)
+            .to_vec(),
+        rows: rows.collect(),
+    }
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}
+
+/// What the head of a student sees of some samples, row-major.
+fn features(network: &Network, prepared: &Prepared, rows: &[usize]) -> Vec<f64> {
+    let device = Device::flex().autodiff();
+    let features = network.features(prepared.inputs(rows, &device));
+    let features = features.without_autodiff().into_data();
+    features.try_into_vec_as::<f64>().expect("features are floats")
 }
 
 fn claim(label: &str, difference: &Paired) -> Claim {
@@ -111,10 +166,8 @@ fn claim(label: &str, difference: &Paired) -> Claim {
 
 /// Mean cosines over the batches of a pass; a batch in which one gradient vanishes has none.
 fn after_epoch(lesson: &Lesson, network: &Network, prepared: &Prepared, loss: HeadLoss) -> Cosines {
-    let device = Device::flex().autodiff();
     let layers = network.linear_layers();
     let head = layers.last().expect("a student has a head");
-    let wide = |values: &[f32]| -> Vec<f64> { values.iter().copied().map(f64::from).collect() };
     let (weight, bias) = (wide(&head.weight), wide(&head.bias));
     let mut order: Vec<usize> = (0..prepared.train.rows.len()).collect();
     Stream::new(lesson.seed, "gradient batches", 0).shuffle(&mut order);
@@ -128,14 +181,13 @@ fn after_epoch(lesson: &Lesson, network: &Network, prepared: &Prepared, loss: He
     for ids in order.chunks(BATCH) {
         let rows: Vec<usize> = ids.iter().map(|&id| prepared.train.rows[id]).collect();
         let labels: Vec<usize> = ids.iter().map(|&id| prepared.train.labels[id] as usize).collect();
-        let features = network.features(prepared.inputs(&rows, &device));
-        let features = features.without_autodiff().into_data().try_into_vec_as::<f64>();
+        let features = features(network, prepared, &rows);
         let teacher: Vec<f64> = rows
             .iter()
             .flat_map(|&row| wide(lesson.teacher.row(row)))
             .collect();
         let at = LinearHead {
-            features: &features.expect("features are floats"),
+            features: &features,
             weight: &weight,
             bias: &bias,
             labels: &labels,
