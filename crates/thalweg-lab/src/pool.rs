@@ -48,7 +48,25 @@ impl Pool<'_> {
     /// # Errors
     /// The first failure, or [`LabError::Interrupted`].
     pub fn run(&self, dataset: &Arc<Dataset>, specs: &[TrialSpec]) -> Result<Vec<Outcome>, LabError> {
-        let outcomes: Vec<Mutex<Option<Outcome>>> = specs.iter().map(|_| Mutex::new(None)).collect();
+        self.each(specs, |spec| {
+            let outcome = self.one(dataset, spec)?;
+            if let Some(outcome) = &outcome {
+                (self.on_done)(spec, outcome);
+            }
+            Ok(outcome)
+        })
+    }
+
+    /// Works through `items`, each on one thread, and returns the results in order; none of an item stops the whole.
+    ///
+    /// # Errors
+    /// The first failure, or [`LabError::Interrupted`].
+    pub fn each<T: Sync, R: Send>(
+        &self,
+        items: &[T],
+        one: impl Fn(&T) -> Result<Option<R>, LabError> + Sync,
+    ) -> Result<Vec<R>, LabError> {
+        let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
         let failure: Mutex<Option<LabError>> = Mutex::new(None);
         let next = AtomicUsize::new(0);
         let work = || {
@@ -60,28 +78,25 @@ impl Pool<'_> {
             let _alone = alone.expect("a pool of the current thread needs no other");
             while failure.lock().expect("no panic holds it").is_none() {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(spec) = specs.get(index) else { break };
-                match self.one(dataset, spec) {
-                    Ok(Some(outcome)) => {
-                        (self.on_done)(spec, &outcome);
-                        *outcomes[index].lock().expect("no panic holds it") = Some(outcome);
-                    }
+                let Some(item) = items.get(index) else { break };
+                match one(item) {
+                    Ok(Some(result)) => *results[index].lock().expect("no panic holds it") = Some(result),
                     Ok(None) => break,
                     Err(error) => *failure.lock().expect("no panic holds it") = Some(error),
                 }
             }
         };
         std::thread::scope(|scope| {
-            for _ in 0..self.jobs.clamp(1, specs.len().max(1)) {
+            for _ in 0..self.jobs.clamp(1, items.len().max(1)) {
                 scope.spawn(work);
             }
         });
         if let Some(error) = failure.into_inner().expect("no panic holds it") {
             return Err(error);
         }
-        let finished: Vec<_> = outcomes
+        let finished: Vec<_> = results
             .into_iter()
-            .map(|outcome| outcome.into_inner().expect("no panic holds it"))
+            .map(|result| result.into_inner().expect("no panic holds it"))
             .collect();
         finished
             .into_iter()

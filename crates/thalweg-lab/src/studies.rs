@@ -2,12 +2,13 @@
 
 mod comp_sum;
 mod ldr;
+mod z_loss;
 
 use crate::study::Study;
 
 /// All studies.
 pub fn all() -> &'static [Study] {
-    &[comp_sum::STUDY, ldr::STUDY]
+    &[comp_sum::STUDY, ldr::STUDY, z_loss::STUDY]
 }
 
 /// The study called `slug`.

@@ -19,9 +19,12 @@ mod multiclass_hinge;
 mod noise_robust;
 mod of_probabilities;
 mod of_target;
+pub mod output;
 mod robust_log;
 mod rowwise;
+pub mod spherical;
 mod symmetric_cross_entropy;
+mod top_k;
 mod truncated_generalized_cross_entropy;
 
 pub use active_passive::{ActivePassiveLossConfig, Passive};
@@ -41,6 +44,7 @@ pub use logit_normalization::LogitNormalization;
 pub use multiclass_hinge::{MulticlassHingeLossConfig, Violations};
 pub use robust_log::RobustLogLossConfig;
 pub use symmetric_cross_entropy::SymmetricCrossEntropyLossConfig;
+pub use top_k::Ranks;
 pub use truncated_generalized_cross_entropy::TruncatedGeneralizedCrossEntropyLossConfig;
 
 use crate::objective::ObjectiveEntry;
@@ -62,6 +66,7 @@ pub(crate) fn objectives() -> Vec<ObjectiveEntry> {
         robust_log::objectives(),
         brier::objectives(),
         multiclass_hinge::objectives(),
+        spherical::objectives(),
     ]
     .concat()
 }
@@ -79,6 +84,9 @@ pub(crate) fn quantities() -> Vec<Quantity> {
         logit_normalization::quantities(),
         noise_robust::quantities(),
         label_noise::quantities(),
+        spherical::quantities(),
+        output::quantities(),
+        top_k::quantities(),
     ]
     .into_iter()
     .flatten()

@@ -1,0 +1,159 @@
+//! How U takes a step, and its inverse with it.
+
+use faer::linalg::solvers::SolveCore;
+use faer::{Conj, MatMut, MatRef};
+use serde::{Deserialize, Serialize};
+use thalweg_kernels::matrix::{Matrix, Work, multiply};
+
+use super::linear::{add, dot, inverse, is_singular, product};
+
+/// How the inverse of U is kept, which the rows of V need in every step. All are exact in exact arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InverseUpkeep {
+    /// By Woodbury's identity, with an m × m inverse: of the order of `m d² + m² d + m³`. The paper's default.
+    Woodbury,
+    /// By m successive rank-one updates after Sherman and Morrison: of the order of `m d²`, without a matrix product.
+    ShermanMorrison,
+    /// Not kept: a system with U is solved in every step, of the order of `d³ + m d²`.
+    Solve,
+    /// Inverted anew in every step, of the order of `d³ + m d²`.
+    Full,
+}
+
+impl InverseUpkeep {
+    pub(super) fn keeps_inverse(self) -> bool {
+        self != Self::Solve
+    }
+}
+
+/// The step `U ← U (keep − η Hᵀ A)` with `A = 2 diag(∂ℓ/∂q) H`.
+pub(super) struct Turn<'a> {
+    /// H `[m, d]`.
+    pub hidden: &'a [f64],
+    /// `H Uᵀ` `[m, d]`.
+    pub turned: &'a [f64],
+    /// A `[m, d]`.
+    pub pull: &'a [f64],
+    /// `∂ℓ/∂q` of each sample.
+    pub slopes: &'a [f64],
+    pub learning_rate: f64,
+    pub keep: f64,
+}
+
+impl Turn<'_> {
+    /// Makes the step; returns `H U⁻¹` `[m, d]` of the new U, or none where that is singular to rounding: the inverse is then
+    /// worthless.
+    pub fn apply(
+        &self,
+        u: &mut [f64],
+        u_inverse: &mut Option<Vec<f64>>,
+        upkeep: InverseUpkeep,
+    ) -> Option<Vec<f64>> {
+        let d = self.pull.len() / self.slopes.len();
+        let updated = match (u_inverse.as_deref(), upkeep) {
+            (Some(before), InverseUpkeep::Woodbury) => Some(self.woodbury(before, d)),
+            (Some(before), InverseUpkeep::ShermanMorrison) => Some(self.sherman_morrison(before, d)),
+            _ => None,
+        };
+        let (turned, pull) = (self.rows(self.turned, d), self.rows(self.pull, d));
+        multiply(
+            Work::Shared,
+            u,
+            self.keep,
+            -self.learning_rate,
+            turned.transposed(),
+            pull,
+        );
+        match updated {
+            Some(updated) => updated.map(|(inverse, directions)| {
+                *u_inverse = Some(inverse);
+                directions
+            }),
+            None if upkeep.keeps_inverse() => {
+                let inverse = inverse(u, d)?;
+                let directions = self.through(&inverse, d);
+                *u_inverse = Some(inverse);
+                Some(directions)
+            }
+            None => self.solve(u, d),
+        }
+    }
+
+    fn rows<'b>(&self, data: &'b [f64], width: usize) -> Matrix<'b, f64> {
+        Matrix::new(data, self.slopes.len(), width)
+    }
+
+    /// H times a `[d, d]` matrix.
+    fn through(&self, matrix: &[f64], d: usize) -> Vec<f64> {
+        let matrix = Matrix::new(matrix, d, d);
+        product(self.rows(self.hidden, d), matrix, self.slopes.len(), d)
+    }
+
+    /// With `N = keep − 2η H Hᵀ diag(∂ℓ/∂q)`: `H U'⁻¹ = N⁻¹ H U⁻¹`, and `U'⁻¹ = (U⁻¹ + η Aᵀ (H U'⁻¹))/keep`.
+    fn woodbury(&self, before: &[f64], d: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+        let m = self.slopes.len();
+        let hidden = self.rows(self.hidden, d);
+        let mut small = product(hidden, hidden.transposed(), m, m);
+        for (i, row) in small.chunks_exact_mut(m).enumerate() {
+            for (x, slope) in row.iter_mut().zip(self.slopes) {
+                *x *= -2.0 * self.learning_rate * slope;
+            }
+            row[i] += self.keep;
+        }
+        let small = inverse(&small, m)?;
+        let start = self.through(before, d);
+        let directions = product(self.rows(&small, m), self.rows(&start, d), m, d);
+        let mut after = before.to_vec();
+        let (pull, towards) = (self.rows(self.pull, d).transposed(), self.rows(&directions, d));
+        let share = 1.0 / self.keep;
+        multiply(
+            Work::Shared,
+            &mut after,
+            share,
+            self.learning_rate * share,
+            pull,
+            towards,
+        );
+        Some((after, directions))
+    }
+
+    /// `(B⁻¹ − η r aᵀ)⁻¹ = B + η (B r)(aᵀ B)/(1 − η aᵀ B r)` for each sample, r a row of `H Uᵀ` and a one of A.
+    fn sherman_morrison(&self, before: &[f64], d: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+        let mut after: Vec<f64> = before.iter().map(|x| x / self.keep).collect();
+        for (r, a) in self.turned.chunks_exact(d).zip(self.pull.chunks_exact(d)) {
+            let left: Vec<f64> = after.chunks_exact(d).map(|row| dot(row, r)).collect();
+            let mut right = vec![0.0; d];
+            for (row, &a) in after.chunks_exact(d).zip(a) {
+                add(&mut right, a, row);
+            }
+            let taken = self.learning_rate * dot(&right, r);
+            let denominator = 1.0 - taken;
+            if is_singular(denominator.abs(), 1.0 + taken.abs()) {
+                return None;
+            }
+            for (row, left) in after.chunks_exact_mut(d).zip(left) {
+                add(row, self.learning_rate * left / denominator, &right);
+            }
+        }
+        let directions = self.through(&after, d);
+        Some((after, directions))
+    }
+
+    /// `X U = H` for the U of now, by its LU decomposition; none where the pivots say that it is singular.
+    fn solve(&self, u: &[f64], d: usize) -> Option<Vec<f64>> {
+        // Row-major memory read by columns is the transpose: Uᵀ Xᵀ = Hᵀ.
+        let lu = MatRef::from_column_major_slice(u, d, d).partial_piv_lu();
+        let pivots = (0..d).map(|i| lu.U()[(i, i)].abs());
+        let (least, largest) = pivots.fold((f64::INFINITY, 0.0_f64), |(least, largest), pivot| {
+            (least.min(pivot), largest.max(pivot))
+        });
+        if is_singular(least, largest) {
+            return None;
+        }
+        let mut directions = self.hidden.to_vec();
+        let right = MatMut::from_column_major_slice_mut(&mut directions, d, self.slopes.len());
+        lu.solve_in_place_with_conj(Conj::No, right);
+        Some(directions)
+    }
+}
