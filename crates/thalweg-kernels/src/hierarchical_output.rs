@@ -191,10 +191,9 @@ fn dot<F: Real>(a: &[F], b: &[F]) -> F {
             }
         }
     }
-    let mut total = F::ZERO;
-    for lane in 0..LANES {
-        total += (sums[0][lane] + sums[1][lane]) + (sums[2][lane] + sums[3][lane]);
-    }
+    let [first, second, third, fourth] = sums;
+    let pairs = first.into_iter().zip(second).zip(third.into_iter().zip(fourth));
+    let total = pairs.fold(F::ZERO, |total, ((a, b), (c, d))| total + ((a + b) + (c + d)));
     a_tail
         .iter()
         .zip(b_tail)

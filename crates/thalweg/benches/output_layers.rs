@@ -37,13 +37,12 @@ fn main() {
     if !std::env::args().any(|argument| argument == "--bench") {
         return;
     }
-    println!("threads: {}, batch {BATCH}, width {WIDTH}", rayon_threads());
+    println!(
+        "threads: {}, batch {BATCH}, width {WIDTH}",
+        rayon::current_num_threads()
+    );
     growth();
     whole_models();
-}
-
-fn rayon_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// The factored step alone, at more and more classes.
@@ -58,21 +57,19 @@ fn growth() {
         let mut stream = Stream::new(1, "growth", 0);
         let device = Device::flex();
         let mut hidden = vec![0.0_f32; BATCH * WIDTH];
-        let mut times = Vec::new();
-        let mut largest = 0;
-        for _ in 0..60 {
+        let mut step = || {
             stream.fill_uniform(0.0, 1.0, &mut hidden);
             let vectors = Tensor::<2>::from_data(TensorData::new(hidden.clone(), [BATCH, WIDTH]), &device);
             let targets = words(&mut stream, classes, [BATCH, 1]).reshape([BATCH]);
-            reset_peak();
             let started = Instant::now();
             layer
                 .train(vectors, targets, RATE)
                 .expect("training does not diverge");
-            times.push(started.elapsed());
-            largest = largest.max(peak());
-        }
+            started.elapsed()
+        };
+        let mut times: Vec<_> = (0..60).map(|_| step()).collect();
         let time = median(&mut times);
+        let largest = peak_alone(step);
         println!(
             "factored step, {classes:>7} classes: {:>7.2} ms, {:>6.1} MiB of its own beside {:>6.0} MiB of weights",
             milliseconds(time),
@@ -85,6 +82,23 @@ fn growth() {
         "log-log slope of the factored step: {:+.3} (target: below 0.1)",
         slope(&points)
     );
+}
+
+/// The most bytes that one step holds beyond what it began with, on one thread, since each thread has its own account.
+fn peak_alone(mut step: impl FnMut() -> Duration + Send) -> u64 {
+    std::thread::scope(|scope| {
+        let alone = scope.spawn(|| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(1)
+                .use_current_thread()
+                .build();
+            let _pool = pool.expect("a pool of the current thread needs no other");
+            reset_peak();
+            step();
+            peak()
+        });
+        alone.join().expect("the step does not panic")
+    })
 }
 
 /// Steps of whole models with each layer in turn.

@@ -1,6 +1,6 @@
 //! Part 2: what a step costs as classes grow, on one thread.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::module::{Module, Param};
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
@@ -80,49 +80,99 @@ fn layers(classes: usize, repetitions: usize) -> Result<Layers, LabError> {
     let mut layer = FactoredOutputConfig::new(classes, WIDTH)
         .with_member(MEMBER)
         .init(0)?;
-    let mut weights = layer.weights();
+    let mut dense = Dense::new(layer.weights(), classes);
     let mut stream = Stream::new(0, "cost", classes as u64);
-    let (mut dense, mut factored) = (Vec::new(), Vec::new());
-    for _ in 0..repetitions {
+    let mut batch = || {
         let hidden: Vec<f64> = (0..BATCH * WIDTH).map(|_| stream.uniform()).collect();
         let targets: Vec<u32> = (0..BATCH).map(|_| stream.below(classes) as u32).collect();
-        let started = Instant::now();
-        dense_step(&mut weights, classes, &hidden, &targets);
-        dense.push(started.elapsed().as_secs_f64());
+        (hidden, targets)
+    };
+    // One after the other: in turns each would find the other's memory in the cache.
+    let factored = median_seconds(repetitions, || {
+        let (hidden, targets) = batch();
         let (hidden, targets) = tensors(hidden, &targets, &Device::flex());
         let started = Instant::now();
         layer.train(hidden, targets, RATE)?;
-        factored.push(started.elapsed().as_secs_f64());
-    }
+        Ok(started.elapsed())
+    })?;
+    let dense = median_seconds(repetitions, || {
+        let (hidden, targets) = batch();
+        let started = Instant::now();
+        dense.step(&hidden, &targets);
+        Ok(started.elapsed())
+    })?;
     Ok(Layers {
         classes,
-        dense: median(dense),
-        factored: median(factored),
+        dense,
+        factored,
     })
 }
 
+/// Of repetitions of a step, after some to warm up.
+fn median_seconds(
+    repetitions: usize,
+    mut step: impl FnMut() -> Result<Duration, LabError>,
+) -> Result<f64, LabError> {
+    for _ in 0..repetitions / 5 {
+        step()?;
+    }
+    let mut times = (0..repetitions).map(|_| step()).collect::<Result<Vec<_>, _>>()?;
+    times.sort_unstable();
+    Ok(times[times.len() / 2].as_secs_f64())
+}
+
 /// The same step on W itself, by matrix products and the fused kernel of the loss.
-fn dense_step(weights: &mut [f64], classes: usize, hidden: &[f64], targets: &[u32]) {
-    let vectors = Matrix::new(hidden, BATCH, WIDTH);
-    let mut scores = vec![0.0; BATCH * classes];
-    let rows = Matrix::new(weights, classes, WIDTH);
-    multiply(Work::Alone, &mut scores, 0.0, 1.0, vectors, rows.transposed());
-    let (mut losses, mut errors) = (vec![0.0; BATCH], vec![0.0; scores.len()]);
-    let kernel = OfMoments(&MEMBER);
-    let scale = 1.0 / BATCH as f64;
-    forward_backward(
-        &kernel,
-        &scores,
-        targets,
-        classes,
-        scale,
-        &mut losses,
-        &mut errors,
-    );
-    let errors = Matrix::new(&errors, BATCH, classes);
-    let mut gradient = vec![0.0; hidden.len()];
-    multiply(Work::Alone, &mut gradient, 0.0, 1.0, errors, rows);
-    multiply(Work::Alone, weights, 1.0, -RATE, errors.transposed(), vectors);
+struct Dense {
+    weights: Vec<f64>,
+    classes: usize,
+    scores: Vec<f64>,
+    errors: Vec<f64>,
+}
+
+impl Dense {
+    fn new(weights: Vec<f64>, classes: usize) -> Self {
+        let scores = vec![0.0; BATCH * classes];
+        Self {
+            weights,
+            classes,
+            errors: scores.clone(),
+            scores,
+        }
+    }
+
+    fn step(&mut self, hidden: &[f64], targets: &[u32]) {
+        let vectors = Matrix::new(hidden, BATCH, WIDTH);
+        let rows = Matrix::new(&self.weights, self.classes, WIDTH);
+        multiply(
+            Work::Alone,
+            &mut self.scores,
+            0.0,
+            1.0,
+            vectors,
+            rows.transposed(),
+        );
+        let (mut losses, scale) = (vec![0.0; BATCH], 1.0 / BATCH as f64);
+        forward_backward(
+            &OfMoments(&MEMBER),
+            &self.scores,
+            targets,
+            self.classes,
+            scale,
+            &mut losses,
+            &mut self.errors,
+        );
+        let errors = Matrix::new(&self.errors, BATCH, self.classes);
+        let mut gradient = vec![0.0; hidden.len()];
+        multiply(Work::Alone, &mut gradient, 0.0, 1.0, errors, rows);
+        multiply(
+            Work::Alone,
+            &mut self.weights,
+            1.0,
+            -RATE,
+            errors.transposed(),
+            vectors,
+        );
+    }
 }
 
 fn tensors(hidden: Vec<f64>, targets: &[u32], device: &Device) -> (Tensor<2>, Tensor<1, Int>) {
@@ -140,14 +190,14 @@ struct Hidden {
 }
 
 /// A hidden layer by burn with an output layer on top.
-struct Model {
+struct Model<L> {
     hidden: Hidden,
     optimizer: ModuleOptimizer,
-    output: Box<dyn OutputLayer>,
+    output: L,
 }
 
-impl Model {
-    fn new(output: impl OutputLayer + 'static, device: &Device) -> Self {
+impl<L: OutputLayer> Model<L> {
+    fn new(output: L, device: &Device) -> Self {
         let mut weights = vec![0.0_f32; WIDTH * WIDTH];
         Stream::new(0, "hidden", 0).fill_uniform(-0.125, 0.125, &mut weights);
         let weight = Tensor::from_data(TensorData::new(weights, [WIDTH, WIDTH]), device);
@@ -156,57 +206,43 @@ impl Model {
                 weight: Param::from_tensor(weight),
             },
             optimizer: SgdConfig::new().init(),
-            output: Box::new(output),
+            output,
         }
     }
 
-    fn step(&mut self, inputs: Tensor<2>, targets: Tensor<1, Int>) -> Result<f64, LabError> {
+    fn step(&mut self, inputs: Tensor<2>, targets: Tensor<1, Int>) -> Result<Duration, LabError> {
         let started = Instant::now();
         let hidden = relu(inputs.matmul(self.hidden.weight.val()));
         let loss = self.output.train(hidden, targets, RATE)?;
         let gradients = GradientsParams::from_grads(loss.backward(), &self.hidden);
         self.hidden = self.optimizer.step(RATE, self.hidden.clone(), gradients);
-        Ok(started.elapsed().as_secs_f64())
+        Ok(started.elapsed())
     }
 }
 
 fn models(classes: usize, repetitions: usize) -> Result<Models, LabError> {
-    let device = Device::flex().autodiff();
     let factored = FactoredOutputConfig::new(classes, WIDTH)
         .with_member(MEMBER)
         .init(0)?;
-    let mut models = [
-        Model::new(factored, &device),
-        Model::new(
-            HierarchicalSoftmaxOutput::<f32>::new(classes, WIDTH, Reduction::Mean, 0),
-            &device,
-        ),
-        Model::new(
-            LogSoftmaxOutput::<f32>::new(classes, WIDTH, Reduction::Mean, 0),
-            &device,
-        ),
-    ];
-    let mut stream = Stream::new(1, "cost", classes as u64);
-    let mut times = [const { Vec::new() }; 3];
-    for _ in 0..repetitions {
-        let inputs: Vec<f64> = (0..BATCH * WIDTH).map(|_| stream.uniform()).collect();
-        let targets: Vec<u32> = (0..BATCH).map(|_| stream.below(classes) as u32).collect();
-        let (inputs, targets) = tensors(inputs, &targets, &device);
-        for (model, times) in models.iter_mut().zip(&mut times) {
-            times.push(model.step(inputs.clone(), targets.clone())?);
-        }
-    }
-    let [factored, hierarchical, log_softmax] = times.map(median);
+    let hierarchical = HierarchicalSoftmaxOutput::<f32>::new(classes, WIDTH, Reduction::Mean, 0);
+    let log_softmax = LogSoftmaxOutput::<f32>::new(classes, WIDTH, Reduction::Mean, 0);
     Ok(Models {
-        factored,
-        hierarchical,
-        log_softmax,
+        factored: model_seconds(factored, classes, repetitions)?,
+        hierarchical: model_seconds(hierarchical, classes, repetitions)?,
+        log_softmax: model_seconds(log_softmax, classes, repetitions)?,
     })
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+fn model_seconds(output: impl OutputLayer, classes: usize, repetitions: usize) -> Result<f64, LabError> {
+    let device = Device::flex().autodiff();
+    let mut model = Model::new(output, &device);
+    let mut stream = Stream::new(1, "cost", classes as u64);
+    median_seconds(repetitions, || {
+        let inputs: Vec<f64> = (0..BATCH * WIDTH).map(|_| stream.uniform()).collect();
+        let targets: Vec<u32> = (0..BATCH).map(|_| stream.below(classes) as u32).collect();
+        let (inputs, targets) = tensors(inputs, &targets, &device);
+        model.step(inputs, targets)
+    })
 }
 
 /// Of log time in log classes, by least squares.

@@ -41,43 +41,55 @@ pub(super) struct Turn<'a> {
     pub keep: f64,
 }
 
+/// U after a step.
+pub(super) struct Turned {
+    pub u: Vec<f64>,
+    /// None where U is singular to rounding.
+    pub inverse: Option<Inverse>,
+}
+
+/// What the step needs of the inverse of U, and what is kept of it.
+pub(super) struct Inverse {
+    /// `H U⁻¹` `[m, d]`.
+    pub directions: Vec<f64>,
+    /// `U⁻¹` `[d, d]`, where it is kept.
+    pub kept: Option<Vec<f64>>,
+}
+
 impl Turn<'_> {
-    /// Makes the step; returns `H U⁻¹` `[m, d]` of the new U, or none where that is singular to rounding: the inverse is then
-    /// worthless.
-    pub fn apply(
-        &self,
-        u: &mut [f64],
-        u_inverse: &mut Option<Vec<f64>>,
-        upkeep: InverseUpkeep,
-    ) -> Option<Vec<f64>> {
+    /// U and its inverse after the step.
+    pub fn apply(&self, u: &[f64], u_inverse: Option<&[f64]>, upkeep: InverseUpkeep) -> Turned {
         let d = self.pull.len() / self.slopes.len();
-        let updated = match (u_inverse.as_deref(), upkeep) {
-            (Some(before), InverseUpkeep::Woodbury) => Some(self.woodbury(before, d)),
-            (Some(before), InverseUpkeep::ShermanMorrison) => Some(self.sherman_morrison(before, d)),
-            _ => None,
+        let next = || {
+            let mut next = u.to_vec();
+            let (turned, pull) = (self.rows(self.turned, d), self.rows(self.pull, d));
+            multiply(
+                Work::Shared,
+                &mut next,
+                self.keep,
+                -self.learning_rate,
+                turned.transposed(),
+                pull,
+            );
+            next
         };
-        let (turned, pull) = (self.rows(self.turned, d), self.rows(self.pull, d));
-        multiply(
-            Work::Shared,
-            u,
-            self.keep,
-            -self.learning_rate,
-            turned.transposed(),
-            pull,
-        );
-        match updated {
-            Some(updated) => updated.map(|(inverse, directions)| {
-                *u_inverse = Some(inverse);
-                directions
-            }),
-            None if upkeep.keeps_inverse() => {
-                let inverse = inverse(u, d)?;
-                let directions = self.through(&inverse, d);
-                *u_inverse = Some(inverse);
-                Some(directions)
+        let (u, inverse) = match (upkeep, u_inverse) {
+            (InverseUpkeep::Woodbury, Some(before)) => rayon::join(next, || self.woodbury(before, d)),
+            (InverseUpkeep::ShermanMorrison, Some(before)) => {
+                rayon::join(next, || self.sherman_morrison(before, d))
             }
-            None => self.solve(u, d),
-        }
+            (InverseUpkeep::Solve, _) => {
+                let u = next();
+                let inverse = self.solve(&u, d);
+                (u, inverse)
+            }
+            _ => {
+                let u = next();
+                let inverse = self.invert(&u, d);
+                (u, inverse)
+            }
+        };
+        Turned { u, inverse }
     }
 
     fn rows<'b>(&self, data: &'b [f64], width: usize) -> Matrix<'b, f64> {
@@ -91,18 +103,21 @@ impl Turn<'_> {
     }
 
     /// With `N = keep − 2η H Hᵀ diag(∂ℓ/∂q)`: `H U'⁻¹ = N⁻¹ H U⁻¹`, and `U'⁻¹ = (U⁻¹ + η Aᵀ (H U'⁻¹))/keep`.
-    fn woodbury(&self, before: &[f64], d: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+    fn woodbury(&self, before: &[f64], d: usize) -> Option<Inverse> {
         let m = self.slopes.len();
-        let hidden = self.rows(self.hidden, d);
-        let mut small = product(hidden, hidden.transposed(), m, m);
-        for (i, row) in small.chunks_exact_mut(m).enumerate() {
-            for (x, slope) in row.iter_mut().zip(self.slopes) {
-                *x *= -2.0 * self.learning_rate * slope;
+        let small = || {
+            let hidden = self.rows(self.hidden, d);
+            let mut small = product(hidden, hidden.transposed(), m, m);
+            for (i, row) in small.chunks_exact_mut(m).enumerate() {
+                for (x, slope) in row.iter_mut().zip(self.slopes) {
+                    *x *= -2.0 * self.learning_rate * slope;
+                }
+                row[i] += self.keep;
             }
-            row[i] += self.keep;
-        }
-        let small = inverse(&small, m)?;
-        let start = self.through(before, d);
+            inverse(&small, m)
+        };
+        let (small, start) = rayon::join(small, || self.through(before, d));
+        let small = small?;
         let directions = product(self.rows(&small, m), self.rows(&start, d), m, d);
         let mut after = before.to_vec();
         let (pull, towards) = (self.rows(self.pull, d).transposed(), self.rows(&directions, d));
@@ -115,11 +130,14 @@ impl Turn<'_> {
             pull,
             towards,
         );
-        Some((after, directions))
+        Some(Inverse {
+            directions,
+            kept: Some(after),
+        })
     }
 
     /// `(B⁻¹ − η r aᵀ)⁻¹ = B + η (B r)(aᵀ B)/(1 − η aᵀ B r)` for each sample, r a row of `H Uᵀ` and a one of A.
-    fn sherman_morrison(&self, before: &[f64], d: usize) -> Option<(Vec<f64>, Vec<f64>)> {
+    fn sherman_morrison(&self, before: &[f64], d: usize) -> Option<Inverse> {
         let mut after: Vec<f64> = before.iter().map(|x| x / self.keep).collect();
         for (r, a) in self.turned.chunks_exact(d).zip(self.pull.chunks_exact(d)) {
             let left: Vec<f64> = after.chunks_exact(d).map(|row| dot(row, r)).collect();
@@ -136,12 +154,22 @@ impl Turn<'_> {
                 add(row, self.learning_rate * left / denominator, &right);
             }
         }
-        let directions = self.through(&after, d);
-        Some((after, directions))
+        Some(Inverse {
+            directions: self.through(&after, d),
+            kept: Some(after),
+        })
+    }
+
+    fn invert(&self, u: &[f64], d: usize) -> Option<Inverse> {
+        let inverse = inverse(u, d)?;
+        Some(Inverse {
+            directions: self.through(&inverse, d),
+            kept: Some(inverse),
+        })
     }
 
     /// `X U = H` for the U of now, by its LU decomposition; none where the pivots say that it is singular.
-    fn solve(&self, u: &[f64], d: usize) -> Option<Vec<f64>> {
+    fn solve(&self, u: &[f64], d: usize) -> Option<Inverse> {
         // Row-major memory read by columns is the transpose: Uᵀ Xᵀ = Hᵀ.
         let lu = MatRef::from_column_major_slice(u, d, d).partial_piv_lu();
         let pivots = (0..d).map(|i| lu.U()[(i, i)].abs());
@@ -154,6 +182,9 @@ impl Turn<'_> {
         let mut directions = self.hidden.to_vec();
         let right = MatMut::from_column_major_slice_mut(&mut directions, d, self.slopes.len());
         lu.solve_in_place_with_conj(Conj::No, right);
-        Some(directions)
+        Some(Inverse {
+            directions,
+            kept: None,
+        })
     }
 }

@@ -10,7 +10,8 @@ const SINGULAR: f64 = 1e8;
 /// Whether the least of some measure of a matrix is so small beside its largest that the matrix counts as singular; also
 /// where one of them is no number.
 pub(super) fn is_singular(least: f64, largest: f64) -> bool {
-    !(least * SINGULAR > largest)
+    let regular = least * SINGULAR > largest;
+    !regular
 }
 
 /// `a·b`, of `rows × columns`.

@@ -70,22 +70,19 @@ impl State {
     /// When a loss is not finite; nothing is changed then.
     pub fn step(&mut self, batch: &Batch, descent: &Descent) -> Result<Outcome, OutputError> {
         let (d, m) = (self.width, batch.samples);
-        let (h, gram) = (Matrix::new(batch.hidden, m, d), Matrix::new(&self.gram, d, d));
-        let h_gram = product(h, gram, m, d);
-        let (turned, shifts) = self.turned(batch.hidden);
+        let (h_gram, (turned, shifts)) = rayon::join(
+            || {
+                let (h, gram) = (Matrix::new(batch.hidden, m, d), Matrix::new(&self.gram, d, d));
+                product(h, gram, m, d)
+            },
+            || self.turned(batch.hidden),
+        );
         let (mut outcome, slopes) = self.forward(batch, descent, &h_gram, &turned, &shifts)?;
 
-        // The gradient of H is A Q and the rest.
-        let rest = self.rest(batch, &slopes);
         let mut pull = batch.hidden.to_vec();
-        outcome.gradient.clone_from(&rest);
-        for (i, &slope) in slopes.sum_squares.iter().enumerate() {
-            let row = i * d..(i + 1) * d;
-            pull[row.clone()].iter_mut().for_each(|x| *x *= 2.0 * slope);
-            add(&mut outcome.gradient[row.clone()], 2.0 * slope, &h_gram[row]);
+        for (row, &slope) in pull.chunks_exact_mut(d).zip(&slopes.sum_squares) {
+            row.iter_mut().for_each(|x| *x *= 2.0 * slope);
         }
-        self.descend_gram(batch, descent, &slopes, &pull, &rest, &outcome.gradient);
-
         let turn = Turn {
             hidden: batch.hidden,
             turned: &turned,
@@ -94,13 +91,38 @@ impl State {
             learning_rate: descent.learning_rate,
             keep: descent.keep,
         };
-        let directions = turn.apply(&mut self.u, &mut self.u_inverse, descent.upkeep);
+        let (turned, (gradient, gram)) = rayon::join(
+            || turn.apply(&self.u, self.u_inverse.as_deref(), descent.upkeep),
+            || {
+                let rest = self.rest(batch, &slopes);
+                // The gradient of H is A Q and the rest.
+                let mut gradient = rest.clone();
+                for (i, (row, h_gram)) in gradient
+                    .chunks_exact_mut(d)
+                    .zip(h_gram.chunks_exact(d))
+                    .enumerate()
+                {
+                    add(row, 2.0 * slopes.sum_squares[i], h_gram);
+                }
+                let gram = self.next_gram(batch, descent, &slopes, &pull, &rest, &gradient);
+                (gradient, gram)
+            },
+        );
+        self.gram = gram;
+        outcome.gradient = gradient;
         self.descend_shared(batch, descent, &slopes, &outcome.sum, &shifts);
+        self.u = turned.u;
         // A target's row of W loses a multiple of h, which in V is one of h U⁻¹ with U as it is now.
-        let directions = directions.unwrap_or_else(|| {
-            self.unfactorise();
-            batch.hidden.to_vec()
-        });
+        let directions = match turned.inverse {
+            Some(inverse) => {
+                self.u_inverse = inverse.kept;
+                inverse.directions
+            }
+            None => {
+                self.unfactorise();
+                batch.hidden.to_vec()
+            }
+        };
         let each = batch.each();
         for (i, (&target, &slope)) in batch.targets.iter().zip(&slopes.target).enumerate() {
             let sample = i / each;
@@ -182,16 +204,16 @@ impl State {
         rest
     }
 
-    /// `Q ← keep² Q − η keep (Hᵀ G + Gᵀ H) + η² Hᵀ M H`, with G the gradient of H and `M = (∂ℓ/∂O)(∂ℓ/∂O)ᵀ`.
-    fn descend_gram(
-        &mut self,
+    /// `keep² Q − η keep (Hᵀ G + Gᵀ H) + η² Hᵀ M H`, with G the gradient of H and `M = (∂ℓ/∂O)(∂ℓ/∂O)ᵀ`.
+    fn next_gram(
+        &self,
         batch: &Batch,
         descent: &Descent,
         slopes: &Slopes,
         pull: &[f64],
         rest: &[f64],
         gradient: &[f64],
-    ) {
+    ) -> Vec<f64> {
         let (d, m) = (self.width, batch.samples);
         let h = Matrix::new(batch.hidden, m, d);
         // M is P + Pᵀ with P = A (A Q/2 + Z)ᵀ and half of what the targets and s add; A Q/2 + Z is (G + Z)/2.
@@ -225,12 +247,14 @@ impl State {
         );
         let change = product(h.transposed(), Matrix::new(&x, m, d), d, d);
         let kept = descent.keep * descent.keep;
+        let mut gram = vec![0.0; d * d];
         for i in 0..d {
             for j in 0..d {
                 let both = change[i * d + j] + change[j * d + i];
-                self.gram[i * d + j] = kept * self.gram[i * d + j] - descent.learning_rate * both;
+                gram[i * d + j] = kept * self.gram[i * d + j] - descent.learning_rate * both;
             }
         }
+        gram
     }
 
     /// `ω ← keep ω − η Hᵀ (2 ∂ℓ/∂q·(H ω) + ∂ℓ/∂s)` and `w̄ ← keep w̄ − η Hᵀ (2 ∂ℓ/∂q·s + D ∂ℓ/∂s + Σ ∂ℓ/∂o_c)`.
