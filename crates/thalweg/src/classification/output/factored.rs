@@ -41,6 +41,7 @@ use crate::bridge::class_indices;
 use crate::classification::spherical::SphericalMember;
 use crate::config::require;
 use crate::{ConfigError, Reduction};
+use linear::Buffers;
 use state::State;
 use step::{Batch, Descent};
 
@@ -100,6 +101,7 @@ impl FactoredOutputConfig {
         Ok(FactoredOutput {
             config: self.clone(),
             state,
+            buffers: Buffers::default(),
         })
     }
 
@@ -133,6 +135,7 @@ impl FactoredOutputConfig {
 pub struct FactoredOutput {
     config: FactoredOutputConfig,
     state: State,
+    buffers: Buffers,
 }
 
 impl FactoredOutput {
@@ -235,7 +238,7 @@ impl FactoredOutput {
             keep,
             upkeep: self.config.upkeep,
         };
-        let mut outcome = self.state.step(&batch, &descent)?;
+        let mut outcome = self.state.step(&batch, &descent, &self.buffers)?;
         if let Some(stability) = &self.config.stability
             && self.state.steps.is_multiple_of(stability.period as u64)
         {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, View, serialize_to_file};
 
+use super::linear::Buffers;
 use super::state::State;
 use super::{FactoredOutput, FactoredOutputConfig};
 use crate::ConfigError;
@@ -141,6 +142,7 @@ impl FactoredOutputConfig {
         Ok(FactoredOutput {
             config: self.clone(),
             state,
+            buffers: Buffers::default(),
         })
     }
 

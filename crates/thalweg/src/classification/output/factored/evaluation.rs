@@ -7,7 +7,7 @@ use burn::tensor::{Int, Tensor};
 use thalweg_kernels::matrix::{Matrix, Work, multiply};
 
 use super::FactoredOutput;
-use super::linear::dot;
+use super::linear::{Buffers, dot};
 use super::state::{BLOCK, State};
 use crate::classification::output::{OutputError, one_target_each};
 use crate::classification::top_k::Ranks;
@@ -52,7 +52,7 @@ impl FactoredOutput {
         let [samples, _] = hidden.dims();
         let targets = one_target_each(targets, samples, self.config.classes)?;
         let hidden = self.inner_vectors(&hidden);
-        let (turned, shifts) = self.state.turned(&hidden);
+        let (turned, shifts) = self.state.turned(&hidden, &self.buffers);
         let own: Vec<f64> = turned
             .chunks_exact(self.state.width)
             .zip(&targets)
@@ -60,12 +60,13 @@ impl FactoredOutput {
             .map(|((turned, &target), shift)| dot(turned, self.state.row(target)) + shift)
             .collect();
         let mut ranks = vec![1; samples];
-        self.state.each_block(&hidden, |first, sample, scores| {
-            // A target's own score in the block may differ from `own` by rounding.
-            let target = targets[sample] as usize;
-            let above = |(k, &score): (usize, &f64)| score > own[sample] && first + k != target;
-            ranks[sample] += scores.iter().enumerate().filter(|&entry| above(entry)).count();
-        });
+        self.state
+            .each_block(&hidden, &self.buffers, |first, sample, scores| {
+                // A target's own score in the block may differ from `own` by rounding.
+                let target = targets[sample] as usize;
+                let above = |(k, &score): (usize, &f64)| score > own[sample] && first + k != target;
+                ranks[sample] += scores.iter().enumerate().filter(|&entry| above(entry)).count();
+            });
         Ok(Ranks::new(ranks))
     }
 
@@ -82,27 +83,28 @@ impl FactoredOutput {
         let hidden = self.inner_vectors(&hidden);
         // The worst of the best is on top.
         let mut best: Vec<BinaryHeap<Scored>> = vec![BinaryHeap::new(); samples];
-        self.state.each_block(&hidden, |first, sample, scores| {
-            let best = &mut best[sample];
-            for (class, &score) in (first..).zip(scores) {
-                let scored = Scored { class, score };
-                if best.len() < k {
-                    best.push(scored);
-                } else if best.peek().is_some_and(|worst| scored < *worst) {
-                    best.pop();
-                    best.push(scored);
+        self.state
+            .each_block(&hidden, &self.buffers, |first, sample, scores| {
+                let best = &mut best[sample];
+                for (class, &score) in (first..).zip(scores) {
+                    let scored = Scored { class, score };
+                    if best.len() < k {
+                        best.push(scored);
+                    } else if best.peek().is_some_and(|worst| scored < *worst) {
+                        best.pop();
+                        best.push(scored);
+                    }
                 }
-            }
-        });
+            });
         best.into_iter().map(BinaryHeap::into_sorted_vec).collect()
     }
 }
 
 impl State {
     /// Calls `visit` with the first class of a block, a sample, and its scores for the block's classes.
-    fn each_block(&self, hidden: &[f64], mut visit: impl FnMut(usize, usize, &[f64])) {
+    fn each_block(&self, hidden: &[f64], buffers: &Buffers, mut visit: impl FnMut(usize, usize, &[f64])) {
         let (d, samples) = (self.width, hidden.len() / self.width);
-        let (turned, shifts) = self.turned(hidden);
+        let (turned, shifts) = self.turned(hidden, buffers);
         let turned = Matrix::new(&turned, samples, d);
         let mut scores = Vec::new();
         for (block, rows) in self.v.chunks(BLOCK * d).enumerate() {

@@ -5,7 +5,7 @@ use faer::{Conj, MatMut, MatRef};
 use serde::{Deserialize, Serialize};
 use thalweg_kernels::matrix::{Matrix, Work, multiply};
 
-use super::linear::{add, dot, inverse, is_singular, product};
+use super::linear::{Buffers, add, dot, inverse, is_singular};
 
 /// How the inverse of U is kept, which the rows of V need in every step. All are exact in exact arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,10 +58,16 @@ pub(super) struct Inverse {
 
 impl Turn<'_> {
     /// U and its inverse after the step.
-    pub fn apply(&self, u: &[f64], u_inverse: Option<&[f64]>, upkeep: InverseUpkeep) -> Turned {
+    pub fn apply(
+        &self,
+        u: &[f64],
+        u_inverse: Option<&[f64]>,
+        upkeep: InverseUpkeep,
+        buffers: &Buffers,
+    ) -> Turned {
         let d = self.pull.len() / self.slopes.len();
         let next = || {
-            let mut next = u.to_vec();
+            let mut next = buffers.copy(u);
             let (turned, pull) = (self.rows(self.turned, d), self.rows(self.pull, d));
             multiply(
                 Work::Shared,
@@ -74,18 +80,20 @@ impl Turn<'_> {
             next
         };
         let (u, inverse) = match (upkeep, u_inverse) {
-            (InverseUpkeep::Woodbury, Some(before)) => rayon::join(next, || self.woodbury(before, d)),
+            (InverseUpkeep::Woodbury, Some(before)) => {
+                rayon::join(next, || self.woodbury(before, d, buffers))
+            }
             (InverseUpkeep::ShermanMorrison, Some(before)) => {
-                rayon::join(next, || self.sherman_morrison(before, d))
+                rayon::join(next, || self.sherman_morrison(before, d, buffers))
             }
             (InverseUpkeep::Solve, _) => {
                 let u = next();
-                let inverse = self.solve(&u, d);
+                let inverse = self.solve(&u, d, buffers);
                 (u, inverse)
             }
             _ => {
                 let u = next();
-                let inverse = self.invert(&u, d);
+                let inverse = self.invert(&u, d, buffers);
                 (u, inverse)
             }
         };
@@ -97,29 +105,32 @@ impl Turn<'_> {
     }
 
     /// H times a `[d, d]` matrix.
-    fn through(&self, matrix: &[f64], d: usize) -> Vec<f64> {
+    fn through(&self, matrix: &[f64], d: usize, buffers: &Buffers) -> Vec<f64> {
         let matrix = Matrix::new(matrix, d, d);
-        product(self.rows(self.hidden, d), matrix, self.slopes.len(), d)
+        buffers.product(self.rows(self.hidden, d), matrix, self.slopes.len(), d)
     }
 
     /// With `N = keep − 2η H Hᵀ diag(∂ℓ/∂q)`: `H U'⁻¹ = N⁻¹ H U⁻¹`, and `U'⁻¹ = (U⁻¹ + η Aᵀ (H U'⁻¹))/keep`.
-    fn woodbury(&self, before: &[f64], d: usize) -> Option<Inverse> {
+    fn woodbury(&self, before: &[f64], d: usize, buffers: &Buffers) -> Option<Inverse> {
         let m = self.slopes.len();
         let small = || {
             let hidden = self.rows(self.hidden, d);
-            let mut small = product(hidden, hidden.transposed(), m, m);
+            let mut small = buffers.product(hidden, hidden.transposed(), m, m);
             for (i, row) in small.chunks_exact_mut(m).enumerate() {
                 for (x, slope) in row.iter_mut().zip(self.slopes) {
                     *x *= -2.0 * self.learning_rate * slope;
                 }
                 row[i] += self.keep;
             }
-            inverse(&small, m)
+            let inverted = inverse(&small, m);
+            buffers.give([small]);
+            inverted
         };
-        let (small, start) = rayon::join(small, || self.through(before, d));
+        let (small, start) = rayon::join(small, || self.through(before, d, buffers));
         let small = small?;
-        let directions = product(self.rows(&small, m), self.rows(&start, d), m, d);
-        let mut after = before.to_vec();
+        let directions = buffers.product(self.rows(&small, m), self.rows(&start, d), m, d);
+        buffers.give([start]);
+        let mut after = buffers.copy(before);
         let (pull, towards) = (self.rows(self.pull, d).transposed(), self.rows(&directions, d));
         let share = 1.0 / self.keep;
         multiply(
@@ -137,7 +148,7 @@ impl Turn<'_> {
     }
 
     /// `(B⁻¹ − η r aᵀ)⁻¹ = B + η (B r)(aᵀ B)/(1 − η aᵀ B r)` for each sample, r a row of `H Uᵀ` and a one of A.
-    fn sherman_morrison(&self, before: &[f64], d: usize) -> Option<Inverse> {
+    fn sherman_morrison(&self, before: &[f64], d: usize, buffers: &Buffers) -> Option<Inverse> {
         let mut after: Vec<f64> = before.iter().map(|x| x / self.keep).collect();
         for (r, a) in self.turned.chunks_exact(d).zip(self.pull.chunks_exact(d)) {
             let left: Vec<f64> = after.chunks_exact(d).map(|row| dot(row, r)).collect();
@@ -155,21 +166,21 @@ impl Turn<'_> {
             }
         }
         Some(Inverse {
-            directions: self.through(&after, d),
+            directions: self.through(&after, d, buffers),
             kept: Some(after),
         })
     }
 
-    fn invert(&self, u: &[f64], d: usize) -> Option<Inverse> {
+    fn invert(&self, u: &[f64], d: usize, buffers: &Buffers) -> Option<Inverse> {
         let inverse = inverse(u, d)?;
         Some(Inverse {
-            directions: self.through(&inverse, d),
+            directions: self.through(&inverse, d, buffers),
             kept: Some(inverse),
         })
     }
 
     /// `X U = H` for the U of now, by its LU decomposition; none where the pivots say that it is singular.
-    fn solve(&self, u: &[f64], d: usize) -> Option<Inverse> {
+    fn solve(&self, u: &[f64], d: usize, buffers: &Buffers) -> Option<Inverse> {
         // Row-major memory read by columns is the transpose: Uᵀ Xᵀ = Hᵀ.
         let lu = MatRef::from_column_major_slice(u, d, d).partial_piv_lu();
         let pivots = (0..d).map(|i| lu.U()[(i, i)].abs());
@@ -179,7 +190,7 @@ impl Turn<'_> {
         if is_singular(least, largest) {
             return None;
         }
-        let mut directions = self.hidden.to_vec();
+        let mut directions = buffers.copy(self.hidden);
         let right = MatMut::from_column_major_slice_mut(&mut directions, d, self.slopes.len());
         lu.solve_in_place_with_conj(Conj::No, right);
         Some(Inverse {

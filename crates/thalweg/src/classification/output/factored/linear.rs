@@ -1,5 +1,7 @@
 //! The little linear algebra that the layer needs beside products.
 
+use std::sync::{Mutex, PoisonError};
+
 use faer::linalg::solvers::DenseSolveCore;
 use faer::{Mat, MatRef};
 use thalweg_kernels::matrix::{Matrix, Work, multiply};
@@ -19,6 +21,68 @@ pub(super) fn product(a: Matrix<f64>, b: Matrix<f64>, rows: usize, columns: usiz
     let mut out = vec![0.0; rows * columns];
     multiply(Work::Shared, &mut out, 0.0, 1.0, a, b);
     out
+}
+
+/// Memory of intermediate results, kept from step to step: to have it anew from the system costs a tenth of a step.
+#[derive(Debug, Default)]
+pub(super) struct Buffers(Mutex<Vec<Vec<f64>>>);
+
+/// More than a step needs at once; beyond it the sizes of batches have changed, and those of old ones are let go.
+const MOST_BUFFERS: usize = 64;
+
+impl Clone for Buffers {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Buffers {
+    /// `len` numbers of no particular value.
+    pub fn take(&self, len: usize) -> Vec<f64> {
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match free.iter().position(|buffer| buffer.len() == len) {
+            Some(at) => free.swap_remove(at),
+            None => vec![0.0; len],
+        }
+    }
+
+    /// A copy.
+    pub fn copy(&self, values: &[f64]) -> Vec<f64> {
+        let mut copy = self.take(values.len());
+        copy.copy_from_slice(values);
+        copy
+    }
+
+    /// `a·b`, of `rows × columns`.
+    pub fn product(&self, a: Matrix<f64>, b: Matrix<f64>, rows: usize, columns: usize) -> Vec<f64> {
+        let mut out = self.take(rows * columns);
+        multiply(Work::Shared, &mut out, 0.0, 1.0, a, b);
+        out
+    }
+
+    /// Takes back what is no longer needed.
+    pub fn give<const N: usize>(&self, buffers: [Vec<f64>; N]) {
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() + N > MOST_BUFFERS {
+            free.clear();
+        }
+        free.extend(buffers);
+    }
+}
+
+/// `out ← keep·out + scale·(a + aᵀ)` of square matrices, in tiles that stay in the cache.
+pub(super) fn add_symmetric(out: &mut [f64], keep: f64, scale: f64, a: &[f64], size: usize) {
+    const TILE: usize = 16;
+    for top in (0..size).step_by(TILE) {
+        for left in (0..size).step_by(TILE) {
+            for i in top..(top + TILE).min(size) {
+                for j in left..(left + TILE).min(size) {
+                    out[i * size + j] =
+                        keep * out[i * size + j] + scale * (a[i * size + j] + a[j * size + i]);
+                }
+            }
+        }
+    }
 }
 
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -1,6 +1,9 @@
 //! The layer's quantities: one step, a training, and the control of U.
 
+use thalweg_kernels::matrix::Matrix;
+
 use super::InverseUpkeep;
+use super::linear::{Buffers, product};
 use super::stability::{Stability, stabilised};
 use super::state::State;
 use super::step::{Batch, Descent, Outcome};
@@ -47,7 +50,7 @@ impl Training {
             targets: &targets,
             samples: labels.len(),
         };
-        let outcome = self.state.step(&batch, &self.descent);
+        let outcome = self.state.step(&batch, &self.descent, &Buffers::default());
         outcome.or_else(|error| case.refuse_param("learning_rate", &format!("lower: {error}")))
     }
 
@@ -145,9 +148,9 @@ fn stabilisation(case: &Case) -> Result<Outputs, QuantityError> {
         return case.refuse_input("u", "has no singular values");
     };
     let classes = v.shape[0];
-    let weight = super::linear::product(
-        thalweg_kernels::matrix::Matrix::new(&new_v, classes, d),
-        thalweg_kernels::matrix::Matrix::new(&new_u, d, d),
+    let weight = product(
+        Matrix::new(&new_v, classes, d),
+        Matrix::new(&new_u, d, d),
         classes,
         d,
     );

@@ -3,7 +3,7 @@
 use thalweg_kernels::matrix::{Matrix, Work, multiply};
 
 use super::inverse::InverseUpkeep;
-use super::linear::{add, dot, identity, inverse, product};
+use super::linear::{Buffers, add, dot, identity, inverse, product};
 
 /// Rows of V that are worked on at once.
 pub(super) const BLOCK: usize = 1024;
@@ -164,10 +164,10 @@ impl State {
     }
 
     /// `H Uᵀ` `[samples, d]` and `H ω` `[samples]`, by which a class's score is `⟨(H Uᵀ)_i, V_c⟩ + ⟨h_i, ω⟩`.
-    pub fn turned(&self, hidden: &[f64]) -> (Vec<f64>, Vec<f64>) {
+    pub fn turned(&self, hidden: &[f64], buffers: &Buffers) -> (Vec<f64>, Vec<f64>) {
         let (d, samples) = (self.width, hidden.len() / self.width);
         let u = Matrix::new(&self.u, d, d).transposed();
-        let turned = product(Matrix::new(hidden, samples, d), u, samples, d);
+        let turned = buffers.product(Matrix::new(hidden, samples, d), u, samples, d);
         let shifts = hidden.chunks_exact(d).map(|h| dot(h, &self.omega)).collect();
         (turned, shifts)
     }

@@ -4,7 +4,7 @@ use thalweg_kernels::matrix::{Matrix, Work, multiply};
 use thalweg_kernels::spherical::{Member, Moments};
 
 use super::inverse::{InverseUpkeep, Turn};
-use super::linear::{add, dot, product};
+use super::linear::{Buffers, add, add_symmetric, dot};
 use super::state::State;
 use crate::classification::output::OutputError;
 use crate::classification::spherical::SphericalMember;
@@ -68,18 +68,23 @@ impl State {
     ///
     /// # Errors
     /// When a loss is not finite; nothing is changed then.
-    pub fn step(&mut self, batch: &Batch, descent: &Descent) -> Result<Outcome, OutputError> {
+    pub fn step(
+        &mut self,
+        batch: &Batch,
+        descent: &Descent,
+        buffers: &Buffers,
+    ) -> Result<Outcome, OutputError> {
         let (d, m) = (self.width, batch.samples);
         let (h_gram, (turned, shifts)) = rayon::join(
             || {
                 let (h, gram) = (Matrix::new(batch.hidden, m, d), Matrix::new(&self.gram, d, d));
-                product(h, gram, m, d)
+                buffers.product(h, gram, m, d)
             },
-            || self.turned(batch.hidden),
+            || self.turned(batch.hidden, buffers),
         );
         let (mut outcome, slopes) = self.forward(batch, descent, &h_gram, &turned, &shifts)?;
 
-        let mut pull = batch.hidden.to_vec();
+        let mut pull = buffers.copy(batch.hidden);
         for (row, &slope) in pull.chunks_exact_mut(d).zip(&slopes.sum_squares) {
             row.iter_mut().for_each(|x| *x *= 2.0 * slope);
         }
@@ -91,12 +96,12 @@ impl State {
             learning_rate: descent.learning_rate,
             keep: descent.keep,
         };
-        let (turned, (gradient, gram)) = rayon::join(
-            || turn.apply(&self.u, self.u_inverse.as_deref(), descent.upkeep),
+        let (next, (gradient, gram)) = rayon::join(
+            || turn.apply(&self.u, self.u_inverse.as_deref(), descent.upkeep, buffers),
             || {
-                let rest = self.rest(batch, &slopes);
+                let rest = self.rest(batch, &slopes, buffers);
                 // The gradient of H is A Q and the rest.
-                let mut gradient = rest.clone();
+                let mut gradient = buffers.copy(&rest);
                 for (i, (row, h_gram)) in gradient
                     .chunks_exact_mut(d)
                     .zip(h_gram.chunks_exact(d))
@@ -104,23 +109,26 @@ impl State {
                 {
                     add(row, 2.0 * slopes.sum_squares[i], h_gram);
                 }
-                let gram = self.next_gram(batch, descent, &slopes, &pull, &rest, &gradient);
+                let gram = self.next_gram(batch, descent, &slopes, [&pull, &rest, &gradient], buffers);
+                buffers.give([rest]);
                 (gradient, gram)
             },
         );
-        self.gram = gram;
+        buffers.give([pull, h_gram, turned, std::mem::replace(&mut self.gram, gram)]);
         outcome.gradient = gradient;
         self.descend_shared(batch, descent, &slopes, &outcome.sum, &shifts);
-        self.u = turned.u;
+        buffers.give([std::mem::replace(&mut self.u, next.u)]);
         // A target's row of W loses a multiple of h, which in V is one of h U⁻¹ with U as it is now.
-        let directions = match turned.inverse {
+        let directions = match next.inverse {
             Some(inverse) => {
-                self.u_inverse = inverse.kept;
+                if let Some(before) = std::mem::replace(&mut self.u_inverse, inverse.kept) {
+                    buffers.give([before]);
+                }
                 inverse.directions
             }
             None => {
                 self.unfactorise();
-                batch.hidden.to_vec()
+                buffers.copy(batch.hidden)
             }
         };
         let each = batch.each();
@@ -129,6 +137,7 @@ impl State {
             let direction = &directions[sample * d..(sample + 1) * d];
             add(self.row_mut(target), -descent.learning_rate * slope, direction);
         }
+        buffers.give([directions]);
         self.steps += 1;
         Ok(outcome)
     }
@@ -189,14 +198,16 @@ impl State {
     }
 
     /// Z `[samples, d]`: the gradient of H by the targets' scores and by `s`.
-    fn rest(&self, batch: &Batch, slopes: &Slopes) -> Vec<f64> {
+    fn rest(&self, batch: &Batch, slopes: &Slopes, buffers: &Buffers) -> Vec<f64> {
         let (d, m, each) = (self.width, batch.samples, batch.each());
-        let mut own = vec![0.0; m * d];
+        let mut own = buffers.take(m * d);
+        own.fill(0.0);
         for (i, (&target, &slope)) in batch.targets.iter().zip(&slopes.target).enumerate() {
             let sample = i / each;
             add(&mut own[sample * d..(sample + 1) * d], slope, self.row(target));
         }
-        let mut rest = product(Matrix::new(&own, m, d), Matrix::new(&self.u, d, d), m, d);
+        let mut rest = buffers.product(Matrix::new(&own, m, d), Matrix::new(&self.u, d, d), m, d);
+        buffers.give([own]);
         for (i, row) in rest.chunks_exact_mut(d).enumerate() {
             add(row, slopes.targets[i], &self.omega);
             add(row, slopes.sum[i], &self.row_sum);
@@ -210,50 +221,45 @@ impl State {
         batch: &Batch,
         descent: &Descent,
         slopes: &Slopes,
-        pull: &[f64],
-        rest: &[f64],
-        gradient: &[f64],
+        [pull, rest, gradient]: [&[f64]; 3],
+        buffers: &Buffers,
     ) -> Vec<f64> {
         let (d, m) = (self.width, batch.samples);
         let h = Matrix::new(batch.hidden, m, d);
         // M is P + Pᵀ with P = A (A Q/2 + Z)ᵀ and half of what the targets and s add; A Q/2 + Z is (G + Z)/2.
-        let mut middle = rest.to_vec();
+        let mut middle = buffers.copy(rest);
         middle
             .iter_mut()
             .zip(gradient)
             .for_each(|(z, g)| *z = 0.5 * (*z + g));
-        let (a, middle) = (Matrix::new(pull, m, d), Matrix::new(&middle, m, d));
-        let half = product(a, middle.transposed(), m, m);
-        let mut outer = vec![0.0; m * m];
+        let (a, to) = (Matrix::new(pull, m, d), Matrix::new(&middle, m, d));
+        let half = buffers.product(a, to.transposed(), m, m);
+        let mut outer = buffers.take(m * m);
+        outer.fill(0.0);
+        add_symmetric(&mut outer, 0.0, 1.0, &half, m);
         for i in 0..m {
             for j in 0..m {
-                outer[i * m + j] = half[i * m + j]
-                    + half[j * m + i]
-                    + slopes.sum[i] * (self.classes as f64 * slopes.sum[j] + slopes.targets[j])
+                outer[i * m + j] += slopes.sum[i] * (self.classes as f64 * slopes.sum[j] + slopes.targets[j])
                     + slopes.targets[i] * slopes.sum[j];
             }
         }
         add_shared_targets(&mut outer, batch, &slopes.target);
 
-        let mut x = gradient.to_vec();
-        let outer = Matrix::new(&outer, m, m);
+        let mut x = buffers.copy(gradient);
+        let of_outer = Matrix::new(&outer, m, m);
         multiply(
             Work::Shared,
             &mut x,
             descent.keep,
             -0.5 * descent.learning_rate,
-            outer,
+            of_outer,
             h,
         );
-        let change = product(h.transposed(), Matrix::new(&x, m, d), d, d);
+        let change = buffers.product(h.transposed(), Matrix::new(&x, m, d), d, d);
+        let mut gram = buffers.copy(&self.gram);
         let kept = descent.keep * descent.keep;
-        let mut gram = vec![0.0; d * d];
-        for i in 0..d {
-            for j in 0..d {
-                let both = change[i * d + j] + change[j * d + i];
-                gram[i * d + j] = kept * self.gram[i * d + j] - descent.learning_rate * both;
-            }
-        }
+        add_symmetric(&mut gram, kept, -descent.learning_rate, &change, d);
+        buffers.give([middle, half, outer, x, change]);
         gram
     }
 
