@@ -39,11 +39,10 @@ impl EmbeddingRows {
     pub fn look_up(&self, ids: &Tensor<2, Int>, device: &Device) -> Tensor<2> {
         let [batch, context] = ids.dims();
         let ids = class_indices(ids.clone().reshape([batch * context]));
-        let found: Vec<f32> = ids
-            .iter()
-            .flat_map(|&id| &self.rows[id as usize * self.width..(id as usize + 1) * self.width])
-            .copied()
-            .collect();
+        let mut found = Vec::with_capacity(ids.len() * self.width);
+        for &id in &ids {
+            found.extend_from_slice(&self.rows[id as usize * self.width..(id as usize + 1) * self.width]);
+        }
         Tensor::from_data(TensorData::new(found, [batch, context * self.width]), device).require_grad()
     }
 
