@@ -66,9 +66,22 @@ pub fn run(args: Args) -> miette::Result<()> {
         json["settings"] = json!(settings);
         json["rust"] = json!(entry.rust_with(&settings));
         json["margin_curve"] = json!(curve.map(|curve| objective::curve_json(&curve)));
+        if let Some(quantity) = quantity {
+            json["quantity"] = quantity::json(quantity);
+        }
         return layout::print_json(&json);
     }
-    layout::print(|out| objective::page(out, entry, &settings, curve.as_deref()))
+    // One name may be both, such as z_loss.
+    layout::print(|out| {
+        objective::page(out, entry, &settings, curve.as_deref())?;
+        match quantity {
+            Some(quantity) => {
+                writeln!(out)?;
+                quantity::page(out, quantity)
+            }
+            None => Ok(()),
+        }
+    })
 }
 
 fn unknown(name: &str) -> UserError {

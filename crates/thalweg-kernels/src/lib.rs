@@ -3,14 +3,22 @@
 //! The only crate of the workspace that may hold `unsafe`. Every kernel gives the same bits for any number of
 //! threads.
 //!
+//! - [`batch`]: rows of scores, cut into blocks that threads share;
 //! - [`rowwise`]: softmax-based losses of `[rows, classes]` scores, value and gradient in one pass;
 //! - [`pairs`]: losses of a row of student scores beside a row of teacher scores;
 //! - [`rows`]: losses that need the whole row, in f64;
+//! - [`spherical`]: losses of the first two moments of a row and its target's score;
+//! - [`matrix`]: products of matrices;
+//! - [`log_softmax_output`], [`hierarchical_output`]: whole steps of softmax output layers over many classes;
 //! - [`real`]: the two float types and their vectorisable exponential;
 //! - [`simd`]: which instruction set a kernel runs on;
 //! - [`random`]: random streams derived by name;
 //! - [`memory`]: an allocator that knows each thread's peak.
 
+pub mod batch;
+pub mod hierarchical_output;
+pub mod log_softmax_output;
+pub mod matrix;
 pub mod memory;
 pub mod pairs;
 pub mod random;
@@ -18,3 +26,4 @@ pub mod real;
 pub mod rows;
 pub mod rowwise;
 pub mod simd;
+pub mod spherical;

@@ -3,10 +3,8 @@
 //!
 //! What needs no more of a row than its softmax belongs in [`rowwise`](crate::rowwise), which is faster.
 
-use rayon::prelude::*;
-
+use crate::batch::{self, RowKernel, Rows};
 use crate::real::Real;
-use crate::rowwise::check;
 
 /// A loss of one row.
 pub trait RowLoss: Sync {
@@ -15,8 +13,39 @@ pub trait RowLoss: Sync {
     fn row(&self, index: usize, scores: &mut [f64], target: usize, gradient: &mut [f64]) -> f64;
 }
 
-/// Rows a task takes.
-const ROWS: usize = 64;
+/// The kernel of a loss of whole rows.
+#[derive(Clone, Copy, Debug)]
+pub struct WholeRows<'l, L>(pub &'l L);
+
+impl<L: RowLoss> RowKernel for WholeRows<'_, L> {
+    fn losses<F: Real>(&self, rows: Rows<F>, losses: &mut [F]) {
+        let mut scratch = Scratch::new(rows.classes);
+        let each = rows
+            .scores
+            .chunks_exact(rows.classes)
+            .zip(rows.targets)
+            .zip(losses);
+        for (index, ((row, &y), out)) in (rows.first..).zip(each) {
+            *out = F::from_f64(scratch.run(self.0, index, row, y));
+        }
+    }
+
+    fn gradients<F: Real>(&self, rows: Rows<F>, scale: f64, losses: &mut [F], gradient: &mut [F]) {
+        let mut scratch = Scratch::new(rows.classes);
+        let each = rows
+            .scores
+            .chunks_exact(rows.classes)
+            .zip(rows.targets)
+            .zip(losses);
+        let each = each.zip(gradient.chunks_exact_mut(rows.classes));
+        for (index, (((row, &y), out), gradient)) in (rows.first..).zip(each) {
+            *out = F::from_f64(scratch.run(self.0, index, row, y));
+            for (out, &slope) in gradient.iter_mut().zip(&scratch.gradient) {
+                *out = F::from_f64(slope * scale);
+            }
+        }
+    }
+}
 
 /// Losses of every row into `losses`.
 ///
@@ -29,57 +58,7 @@ pub fn forward<F: Real>(
     classes: usize,
     losses: &mut [F],
 ) {
-    check(scores, targets, classes, losses);
-    losses
-        .par_chunks_mut(ROWS)
-        .zip(scores.par_chunks(ROWS * classes))
-        .zip(targets.par_chunks(ROWS))
-        .enumerate()
-        .for_each(|(block, ((losses, scores), targets))| {
-            let mut scratch = Scratch::new(classes);
-            let rows = scores.chunks_exact(classes).zip(targets).zip(losses);
-            for (index, ((row, &y), out)) in (block * ROWS..).zip(rows) {
-                *out = F::from_f64(scratch.run(loss, index, row, y));
-            }
-        });
-}
-
-/// Losses of every row into `losses`, and `scale` times their gradients into `gradient` (of the size of `scores`).
-///
-/// # Panics
-/// When the sizes disagree or a target is not in `0..classes`.
-pub fn forward_backward<F: Real>(
-    loss: &impl RowLoss,
-    scores: &[F],
-    targets: &[u32],
-    classes: usize,
-    scale: f64,
-    losses: &mut [F],
-    gradient: &mut [F],
-) {
-    check(scores, targets, classes, losses);
-    assert_eq!(
-        gradient.len(),
-        scores.len(),
-        "a gradient has the size of its scores"
-    );
-    gradient
-        .par_chunks_mut(ROWS * classes)
-        .zip(losses.par_chunks_mut(ROWS))
-        .zip(scores.par_chunks(ROWS * classes))
-        .zip(targets.par_chunks(ROWS))
-        .enumerate()
-        .for_each(|(block, (((gradient, losses), scores), targets))| {
-            let mut scratch = Scratch::new(classes);
-            let rows = scores.chunks_exact(classes).zip(targets).zip(losses);
-            let rows = rows.zip(gradient.chunks_exact_mut(classes));
-            for (index, (((row, &y), out), gradient)) in (block * ROWS..).zip(rows) {
-                *out = F::from_f64(scratch.run(loss, index, row, y));
-                for (out, &slope) in gradient.iter_mut().zip(&scratch.gradient) {
-                    *out = F::from_f64(slope * scale);
-                }
-            }
-        });
+    batch::forward(&WholeRows(loss), scores, targets, classes, losses);
 }
 
 struct Scratch {
@@ -129,8 +108,8 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             let (mut losses, mut gradient) = (vec![0.0; rows], vec![f32::NAN; rows * classes]);
             pool.unwrap().install(|| {
-                forward_backward(
-                    &Square,
+                batch::forward_backward(
+                    &WholeRows(&Square),
                     &scores,
                     &targets,
                     classes,

@@ -5,8 +5,7 @@
 //! numbers that make its gradient, `∂ℓ/∂h_k = softmax·p_k + target·1[k = y] + uniform`. A new loss costs its formula.
 //! A member may also say how the scores of a row [enter](Entry) its softmax: by a temperature, and with a margin.
 
-use rayon::prelude::*;
-
+use crate::batch::{RowKernel, Rows};
 use crate::dispatch;
 use crate::real::Real;
 
@@ -82,218 +81,77 @@ pub trait Member: Sync {
     fn row(&self, row: Row) -> Coefficients;
 }
 
-/// Rows below which a second thread costs more than it saves, in scores.
-const PARALLEL: usize = 1 << 15;
+/// The kernel of a member.
+#[derive(Clone, Copy, Debug)]
+pub struct OfSoftmax<'m, M>(pub &'m M);
 
-/// A task: its number, what it writes, its scores and its targets, as iterators zip them.
-type Block<'a, W, S> = (usize, ((W, S), &'a [u32]));
-
-/// Losses of every row into `losses`.
-///
-/// # Panics
-/// When the sizes disagree or a target is not in `0..classes`.
-pub fn forward<F: Real, M: Member>(
-    member: &M,
-    scores: &[F],
-    targets: &[u32],
-    classes: usize,
-    losses: &mut [F],
-) {
-    check(scores, targets, classes, losses);
-    let rows = block_rows(classes);
-    let run = |(block, ((losses, scores), targets)): Block<&mut [F], &[F]>| {
-        forward_block(member, block * rows, scores, targets, classes, losses);
-    };
-    let blocks = losses
-        .chunks_mut(rows)
-        .zip(scores.chunks(rows * classes))
-        .zip(targets.chunks(rows));
-    if scores.len() < PARALLEL {
-        blocks.enumerate().for_each(run);
-    } else {
-        losses
-            .par_chunks_mut(rows)
-            .zip(scores.par_chunks(rows * classes))
-            .zip(targets.par_chunks(rows))
-            .enumerate()
-            .for_each(run);
-    }
-}
-
-/// Losses of every row into `losses`, and `scale` times their gradients into `gradient` (of the size of `scores`).
-///
-/// # Panics
-/// When the sizes disagree or a target is not in `0..classes`.
-pub fn forward_backward<F: Real, M: Member>(
-    member: &M,
-    scores: &[F],
-    targets: &[u32],
-    classes: usize,
-    scale: f64,
-    losses: &mut [F],
-    gradient: &mut [F],
-) {
-    check(scores, targets, classes, losses);
-    assert_eq!(
-        gradient.len(),
-        scores.len(),
-        "gradient has {} elements, scores {}",
-        gradient.len(),
-        scores.len()
-    );
-    let rows = block_rows(classes);
-    let run = |(block, (((gradient, losses), scores), targets)): Block<(&mut [F], &mut [F]), &[F]>| {
-        let first = block * rows;
-        gradient_block(member, first, scores, targets, classes, scale, losses, gradient);
-    };
-    if scores.len() < PARALLEL {
-        gradient
-            .chunks_mut(rows * classes)
-            .zip(losses.chunks_mut(rows))
-            .zip(scores.chunks(rows * classes))
-            .zip(targets.chunks(rows))
-            .enumerate()
-            .for_each(run);
-    } else {
-        gradient
-            .par_chunks_mut(rows * classes)
-            .zip(losses.par_chunks_mut(rows))
-            .zip(scores.par_chunks(rows * classes))
-            .zip(targets.par_chunks(rows))
-            .enumerate()
-            .for_each(run);
-    }
-}
-
-pub(crate) fn check<F>(scores: &[F], targets: &[u32], classes: usize, losses: &[F]) {
-    assert!(classes >= 1, "a row needs at least one class");
-    assert_eq!(
-        scores.len(),
-        targets.len() * classes,
-        "{} scores for {} targets of {classes} classes",
-        scores.len(),
-        targets.len()
-    );
-    assert_eq!(
-        losses.len(),
-        targets.len(),
-        "room for {} losses, {} targets",
-        losses.len(),
-        targets.len()
-    );
-    if let Some(row) = targets.iter().position(|&y| y as usize >= classes) {
-        panic!("target {} of row {row} is not in 0..{classes}", targets[row]);
-    }
-}
-
-/// Rows a task takes: about 64 KiB of scores, so that a block stays in the second-level cache.
-fn block_rows(classes: usize) -> usize {
-    ((1 << 14) / classes).max(1)
-}
-
-fn forward_block<F: Real, M: Member>(
-    member: &M,
-    first: usize,
-    scores: &[F],
-    targets: &[u32],
-    classes: usize,
-    losses: &mut [F],
-) {
-    #[inline(always)]
-    fn body<F: Real, M: Member>(
-        member: &M,
-        first: usize,
-        scores: &[F],
-        targets: &[u32],
-        classes: usize,
-        losses: &mut [F],
-    ) {
-        let rows = scores.chunks_exact(classes).zip(targets).zip(losses);
-        for (index, ((row, &y), loss)) in (first..).zip(rows) {
-            let entered = Entered::new(row, y as usize, index, member.entry(index));
-            let (before, after) = entered.others();
-            let rest = entered.sum_exp(before) + entered.sum_exp(after);
-            *loss = F::from_f64(member.row(entered.statistics::<M>(rest)).loss);
+impl<M: Member> RowKernel for OfSoftmax<'_, M> {
+    fn losses<F: Real>(&self, rows: Rows<F>, losses: &mut [F]) {
+        #[inline(always)]
+        fn body<F: Real, M: Member>(member: &M, rows: Rows<F>, losses: &mut [F]) {
+            let each = rows
+                .scores
+                .chunks_exact(rows.classes)
+                .zip(rows.targets)
+                .zip(losses);
+            for (index, ((row, &y), loss)) in (rows.first..).zip(each) {
+                let entered = Entered::new(row, y as usize, index, member.entry(index));
+                let (before, after) = entered.others();
+                let rest = entered.sum_exp(before) + entered.sum_exp(after);
+                *loss = F::from_f64(member.row(entered.statistics::<M>(rest)).loss);
+            }
         }
+        let member = self.0;
+        dispatch!([F: Real, M: Member] body, (member: &M, rows: Rows<F>, losses: &mut [F]));
     }
-    dispatch!([F: Real, M: Member] body, (
-        member: &M,
-        first: usize,
-        scores: &[F],
-        targets: &[u32],
-        classes: usize,
-        losses: &mut [F],
-    ));
+
+    fn gradients<F: Real>(&self, rows: Rows<F>, scale: f64, losses: &mut [F], gradient: &mut [F]) {
+        let member = self.0;
+        dispatch!([F: Real, M: Member] gradient_block, (
+            member: &M,
+            rows: Rows<F>,
+            scale: f64,
+            losses: &mut [F],
+            gradient: &mut [F],
+        ));
+    }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one block of every array, and what is done to it"
-)]
+#[inline(always)]
 fn gradient_block<F: Real, M: Member>(
     member: &M,
-    first: usize,
-    scores: &[F],
-    targets: &[u32],
-    classes: usize,
+    rows: Rows<F>,
     scale: f64,
     losses: &mut [F],
     gradient: &mut [F],
 ) {
-    #[expect(clippy::too_many_arguments, reason = "as the block's")]
-    #[inline(always)]
-    fn body<F: Real, M: Member>(
-        member: &M,
-        first: usize,
-        scores: &[F],
-        targets: &[u32],
-        classes: usize,
-        scale: f64,
-        losses: &mut [F],
-        gradient: &mut [F],
-    ) {
-        let rows = scores
-            .chunks_exact(classes)
-            .zip(gradient.chunks_exact_mut(classes))
-            .zip(targets)
-            .zip(losses);
-        for (index, (((row, gradient), &y), loss)) in (first..).zip(rows) {
-            let y = y as usize;
-            let entered = Entered::new(row, y, index, member.entry(index));
-            let (before, after) = entered.others();
-            let (before_out, at_and_after_out) = gradient.split_at_mut(y);
-            let rest =
-                entered.exp_into(before, before_out) + entered.exp_into(after, &mut at_and_after_out[1..]);
-            let own = entered.exponent(entered.own).exp_lane();
-            gradient[y] = own;
-            let statistics = entered.statistics::<M>(rest);
-            let coefficients = member.row(statistics);
-            *loss = F::from_f64(coefficients.loss);
-            // An infinite slope times a vanished probability would be no number.
-            let bounded = |value: f64| F::from_f64(value.clamp(-F::MAX.to_f64(), F::MAX.to_f64()));
-            let largest_slope = F::MAX.to_f64();
-            let softmax_slope = coefficients.softmax.clamp(-largest_slope, largest_slope);
-            let target_slope = coefficients.target.clamp(-largest_slope, largest_slope);
-            let softmax = bounded(softmax_slope * scale / (rest + own.to_f64()));
-            let uniform = bounded(coefficients.uniform * scale);
-            for value in gradient.iter_mut() {
-                *value = *value * softmax + uniform;
-            }
-            // p_y − 1 cancels for a confident row: write its gradient from 1 − p_y instead.
-            let at_target = softmax_slope + target_slope - softmax_slope * statistics.rest;
-            gradient[y] = bounded((at_target + coefficients.uniform) * scale);
+    let each = rows.scores.chunks_exact(rows.classes);
+    let each = each.zip(gradient.chunks_exact_mut(rows.classes));
+    for (index, (((row, gradient), &y), loss)) in (rows.first..).zip(each.zip(rows.targets).zip(losses)) {
+        let y = y as usize;
+        let entered = Entered::new(row, y, index, member.entry(index));
+        let (before, after) = entered.others();
+        let (before_out, at_and_after_out) = gradient.split_at_mut(y);
+        let rest = entered.exp_into(before, before_out) + entered.exp_into(after, &mut at_and_after_out[1..]);
+        let own = entered.exponent(entered.own).exp_lane();
+        gradient[y] = own;
+        let statistics = entered.statistics::<M>(rest);
+        let coefficients = member.row(statistics);
+        *loss = F::from_f64(coefficients.loss);
+        // An infinite slope times a vanished probability would be no number.
+        let bounded = |value: f64| F::from_f64(value.clamp(-F::MAX.to_f64(), F::MAX.to_f64()));
+        let largest_slope = F::MAX.to_f64();
+        let softmax_slope = coefficients.softmax.clamp(-largest_slope, largest_slope);
+        let target_slope = coefficients.target.clamp(-largest_slope, largest_slope);
+        let softmax = bounded(softmax_slope * scale / (rest + own.to_f64()));
+        let uniform = bounded(coefficients.uniform * scale);
+        for value in gradient.iter_mut() {
+            *value = *value * softmax + uniform;
         }
+        // p_y − 1 cancels for a confident row: write its gradient from 1 − p_y instead.
+        let at_target = softmax_slope + target_slope - softmax_slope * statistics.rest;
+        gradient[y] = bounded((at_target + coefficients.uniform) * scale);
     }
-    dispatch!([F: Real, M: Member] body, (
-        member: &M,
-        first: usize,
-        scores: &[F],
-        targets: &[u32],
-        classes: usize,
-        scale: f64,
-        losses: &mut [F],
-        gradient: &mut [F],
-    ));
 }
 
 /// A row with its target, as it enters its softmax.

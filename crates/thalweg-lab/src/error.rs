@@ -25,6 +25,9 @@ pub enum LabError {
     /// A parameter out of range.
     #[error(transparent)]
     Config(#[from] thalweg::ConfigError),
+    /// An output layer refused a step.
+    #[error(transparent)]
+    Output(#[from] thalweg::classification::output::OutputError),
     /// The data does not allow what was asked.
     #[error(transparent)]
     Data(#[from] DataError),

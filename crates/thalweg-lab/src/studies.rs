@@ -6,6 +6,7 @@ mod correctness_calibration;
 mod dual_head_kd;
 mod ens_loss;
 mod ldr;
+mod z_loss;
 
 use crate::study::Study;
 
@@ -13,6 +14,7 @@ use crate::study::Study;
 pub fn all() -> &'static [Study] {
     &[
         comp_sum::STUDY,
+        z_loss::STUDY,
         ldr::STUDY,
         ens_loss::STUDY,
         correctness_calibration::STUDY,

@@ -22,9 +22,12 @@ mod multiclass_hinge;
 mod noise_robust;
 mod of_probabilities;
 mod of_target;
+pub mod output;
 mod robust_log;
 pub(crate) mod rowwise;
+pub mod spherical;
 mod symmetric_cross_entropy;
+mod top_k;
 mod truncated_generalized_cross_entropy;
 
 pub use active_passive::{ActivePassiveLossConfig, Passive};
@@ -46,6 +49,7 @@ pub use margin_loss::{MarginLoss, MarginLossConfig};
 pub use multiclass_hinge::{MulticlassHingeLossConfig, Violations};
 pub use robust_log::RobustLogLossConfig;
 pub use symmetric_cross_entropy::SymmetricCrossEntropyLossConfig;
+pub use top_k::Ranks;
 pub use truncated_generalized_cross_entropy::{TruncateLate, TruncatedGeneralizedCrossEntropyLossConfig};
 
 use crate::objective::ObjectiveEntry;
@@ -69,6 +73,7 @@ pub(crate) fn objectives() -> Vec<ObjectiveEntry> {
         multiclass_hinge::objectives(),
         margin_loss::objectives(),
         ens_loss::objectives(),
+        spherical::objectives(),
     ]
     .concat()
 }
@@ -88,6 +93,9 @@ pub(crate) fn quantities() -> Vec<Quantity> {
         label_noise::quantities(),
         margin_loss::quantities(),
         ens_loss::quantities(),
+        spherical::quantities(),
+        output::quantities(),
+        top_k::quantities(),
     ]
     .into_iter()
     .flatten()

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::batch::{forward, forward_backward};
 
 /// `(1 − p_y)·weight − mean_k log p_k / 2`: uses every statistic and all three coefficients.
 struct Probe;
@@ -66,7 +67,8 @@ fn run_member<F: Real>(
 ) -> (Vec<F>, Vec<F>) {
     let mut losses = vec![F::ZERO; targets.len()];
     let mut gradient = vec![F::ZERO; scores.len()];
-    forward_backward(member, scores, targets, classes, 1.0, &mut losses, &mut gradient);
+    let kernel = OfSoftmax(member);
+    forward_backward(&kernel, scores, targets, classes, 1.0, &mut losses, &mut gradient);
     (losses, gradient)
 }
 
@@ -76,7 +78,7 @@ fn matches_plain_arithmetic(member: &impl Member, classes: usize, seed: u64) -> 
     let targets: Vec<u32> = (0..3).map(|_| stream.below(classes) as u32).collect();
     let (losses, gradient) = run_member(member, &scores, &targets, classes);
     let mut only_losses = vec![0.0; 3];
-    forward(member, &scores, &targets, classes, &mut only_losses);
+    forward(&OfSoftmax(member), &scores, &targets, classes, &mut only_losses);
     prop_assert_eq!(&losses, &only_losses);
     for row in 0..3 {
         let y = targets[row] as usize;

@@ -19,7 +19,7 @@ use thalweg_kernels::rowwise::{Coefficients, Entry, Member, Row};
 
 use super::ldr::{MARGIN, SOURCE, entry, require_margin, tempered, with_margin};
 use super::logit_normalization::LogitNormalization;
-use super::rowwise::{RowwiseLoss, host_scores, log_prob_of_target};
+use super::rowwise::{FusedLoss, RowwiseLoss, host_scores, log_prob_of_target};
 use crate::bridge::{class_indices, constant};
 use crate::config::require;
 use crate::objective::{Batch, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale};

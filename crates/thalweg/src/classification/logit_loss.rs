@@ -7,7 +7,7 @@ use burn::tensor::{Int, Tensor};
 use thalweg_kernels::rows::RowLoss;
 
 use super::logit_normalization::LogitNormalization;
-use super::rowwise::{RowwiseLoss, reduced_rows};
+use super::rowwise::{FusedLoss, RowwiseLoss, reduced_rows};
 use crate::Reduction;
 use crate::objective::ScoreLoss;
 
@@ -32,6 +32,11 @@ impl fmt::Debug for LogitLoss {
 impl LogitLoss {
     /// A loss that needs no more of a row than its softmax.
     pub(super) fn of_softmax(loss: impl RowwiseLoss + Send + 'static, reduction: Reduction) -> Self {
+        Self::of_kernel(loss, reduction)
+    }
+
+    /// A loss with a kernel of its own.
+    pub(super) fn of_kernel(loss: impl FusedLoss + Send + Sync + 'static, reduction: Reduction) -> Self {
         Self {
             reduced: Arc::new(move |logits, targets, reduction| loss.reduced(logits, targets, reduction)),
             normalization: None,

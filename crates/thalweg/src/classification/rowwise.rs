@@ -3,15 +3,19 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Element, Int, Tensor};
+use thalweg_kernels::batch::{RowKernel, forward, forward_backward};
 use thalweg_kernels::real::Real;
-use thalweg_kernels::rows::{self, RowLoss};
-use thalweg_kernels::rowwise::{Member, forward, forward_backward};
+use thalweg_kernels::rows::{RowLoss, WholeRows};
+use thalweg_kernels::rowwise::{Member, OfSoftmax};
 
 use crate::Reduction;
 use crate::bridge::{CpuFloats, Floats, class_indices, constant, with_gradients};
 
-/// A row-wise loss: its kernel member, and the tensor operations that specify it on every backend.
-pub trait RowwiseLoss: Member {
+/// A loss with a kernel for CPU floats, and the tensor operations that specify it on every backend.
+pub trait FusedLoss {
+    /// The kernel.
+    fn kernel(&self) -> impl RowKernel;
+
     /// Per-sample losses `[batch]` of logits `[batch, classes]` and targets `[batch]`.
     fn composed(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1>;
 
@@ -19,18 +23,28 @@ pub trait RowwiseLoss: Member {
     ///
     /// # Panics
     /// When the batch is empty, there are fewer than two classes, the batch sizes differ, or a target is out of range.
-    fn reduced(&self, logits: Tensor<2>, targets: Tensor<1, Int>, reduction: Reduction) -> Tensor<1>
-    where
-        Self: Sized,
-    {
+    fn reduced(&self, logits: Tensor<2>, targets: Tensor<1, Int>, reduction: Reduction) -> Tensor<1> {
         check_batch(&logits, &targets);
         match CpuFloats::of(&logits) {
-            Some(memory) => match memory.floats() {
-                Floats::F32(scores) => fused(self, scores, &logits, targets, reduction),
-                Floats::F64(scores) => fused(self, scores, &logits, targets, reduction),
-            },
+            Some(memory) => of_memory(&self.kernel(), &memory, &logits, targets, reduction),
             None => reduction.of(self.composed(logits, targets)),
         }
+    }
+}
+
+/// A loss of the softmax of a row.
+pub trait RowwiseLoss: Member {
+    /// Per-sample losses `[batch]` of logits `[batch, classes]` and targets `[batch]`.
+    fn composed(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1>;
+}
+
+impl<L: RowwiseLoss> FusedLoss for L {
+    fn kernel(&self) -> impl RowKernel {
+        OfSoftmax(self)
+    }
+
+    fn composed(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+        RowwiseLoss::composed(self, logits, targets)
     }
 }
 
@@ -47,8 +61,45 @@ fn check_batch(logits: &Tensor<2>, targets: &Tensor<1, Int>) {
     );
 }
 
+/// The reduced loss of whole rows, computed on the host.
+///
+/// # Panics
+/// When the batch is empty, there are fewer than two classes, the batch sizes differ, or a target is out of range.
+pub(crate) fn reduced_rows(
+    loss: &impl RowLoss,
+    logits: Tensor<2>,
+    targets: Tensor<1, Int>,
+    reduction: Reduction,
+) -> Tensor<1> {
+    check_batch(&logits, &targets);
+    let kernel = WholeRows(loss);
+    match CpuFloats::of(&logits) {
+        Some(memory) => of_memory(&kernel, &memory, &logits, targets, reduction),
+        None => fused(&kernel, &host_scores(&logits), &logits, targets, reduction),
+    }
+}
+
+/// The elements of any float tensor, outside its autodiff graph.
+pub(crate) fn host_scores(logits: &Tensor<2>) -> Vec<f64> {
+    let data = logits.clone().detach().into_data();
+    data.try_into_vec_as::<f64>().expect("float tensors read as f64")
+}
+
+fn of_memory(
+    kernel: &impl RowKernel,
+    memory: &CpuFloats,
+    logits: &Tensor<2>,
+    targets: Tensor<1, Int>,
+    reduction: Reduction,
+) -> Tensor<1> {
+    match memory.floats() {
+        Floats::F32(scores) => fused(kernel, scores, logits, targets, reduction),
+        Floats::F64(scores) => fused(kernel, scores, logits, targets, reduction),
+    }
+}
+
 fn fused<F: Real + Element>(
-    member: &impl Member,
+    kernel: &impl RowKernel,
     scores: &[F],
     logits: &Tensor<2>,
     targets: Tensor<1, Int>,
@@ -61,7 +112,7 @@ fn fused<F: Real + Element>(
         let mut gradient = vec![F::ZERO; scores.len()];
         let scale = reduction.scale(batch);
         forward_backward(
-            member,
+            kernel,
             scores,
             &targets,
             classes,
@@ -72,58 +123,7 @@ fn fused<F: Real + Element>(
         gradient
     });
     if gradient.is_none() {
-        forward(member, scores, &targets, classes, &mut losses);
-    }
-    assembled(logits, losses, gradient, reduction)
-}
-
-/// The reduced loss of whole rows, computed on the host.
-///
-/// # Panics
-/// When the batch is empty, there are fewer than two classes, the batch sizes differ, or a target is out of range.
-pub(crate) fn reduced_rows(
-    loss: &impl RowLoss,
-    logits: Tensor<2>,
-    targets: Tensor<1, Int>,
-    reduction: Reduction,
-) -> Tensor<1> {
-    check_batch(&logits, &targets);
-    match CpuFloats::of(&logits) {
-        Some(memory) => match memory.floats() {
-            Floats::F32(scores) => whole(loss, scores, &logits, targets, reduction),
-            Floats::F64(scores) => whole(loss, scores, &logits, targets, reduction),
-        },
-        None => {
-            let scores = host_scores(&logits);
-            whole(loss, &scores, &logits, targets, reduction)
-        }
-    }
-}
-
-/// The elements of any float tensor, outside its autodiff graph.
-pub(crate) fn host_scores(logits: &Tensor<2>) -> Vec<f64> {
-    let data = logits.clone().detach().into_data();
-    data.try_into_vec_as::<f64>().expect("float tensors read as f64")
-}
-
-fn whole<F: Real + Element>(
-    loss: &impl RowLoss,
-    scores: &[F],
-    logits: &Tensor<2>,
-    targets: Tensor<1, Int>,
-    reduction: Reduction,
-) -> Tensor<1> {
-    let [batch, classes] = logits.dims();
-    let targets = class_indices(targets);
-    let mut losses = vec![F::ZERO; batch];
-    let gradient = logits.is_tracked().then(|| {
-        let mut gradient = vec![F::ZERO; scores.len()];
-        let scale = reduction.scale(batch);
-        rows::forward_backward(loss, scores, &targets, classes, scale, &mut losses, &mut gradient);
-        gradient
-    });
-    if gradient.is_none() {
-        rows::forward(loss, scores, &targets, classes, &mut losses);
+        forward(kernel, scores, &targets, classes, &mut losses);
     }
     assembled(logits, losses, gradient, reduction)
 }
@@ -219,7 +219,7 @@ pub(crate) mod tests {
 
     /// Holds a member's kernel equal to its tensor operations, in value and gradient, for every reduction; and the
     /// gradient equal to central differences.
-    pub fn kernel_equals_composition(loss: &impl RowwiseLoss) {
+    pub fn kernel_equals_composition(loss: &impl FusedLoss) {
         for (batch, classes, seed) in [(1, 2, 0), (5, 7, 1), (3, 130, 2)] {
             kernel_equals_composition_of(loss, batch, classes, seed);
         }
@@ -227,7 +227,7 @@ pub(crate) mod tests {
     }
 
     /// As [`kernel_equals_composition`], on one batch and without the differences.
-    pub fn kernel_equals_composition_of(loss: &impl RowwiseLoss, batch: usize, classes: usize, seed: u64) {
+    pub fn kernel_equals_composition_of(loss: &impl FusedLoss, batch: usize, classes: usize, seed: u64) {
         for (dtype, tolerance) in [(DType::F64, 1e-11), (DType::F32, 2e-5)] {
             let (logits, targets) = random_batch(batch, classes, 3.0, seed, dtype);
             for reduction in [Reduction::Mean, Reduction::Sum, Reduction::None] {

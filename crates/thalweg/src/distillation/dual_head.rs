@@ -322,7 +322,7 @@ pub(super) fn quantities() -> Vec<Quantity> {
             };
             let (main, auxiliary) = (head(&w_main, &b_main), head(&w_aux, &b_aux));
             let value = loss.forward(main, auxiliary, case.tensor("teacher_logits"), labels);
-            let outputs = case.loss_value(&value);
+            let outputs = case.loss_value(value.clone());
             let gradients = value.sum().backward();
             Ok(outputs
                 .with_gradient("features", &features, &gradients)

@@ -297,24 +297,24 @@ impl<'a> Case<'a> {
             .with_tensor("per_sample", per_sample))
     }
 
+    /// A loss as `value`: a number, or an array where the reduction is none.
+    pub fn loss_value(&self, loss: Tensor<1>) -> Outputs {
+        match self.params.get("reduction") {
+            Some(Value::Text(text)) if text == "none" => Outputs::new().with_tensor("value", loss),
+            _ => Outputs::new().with_scalar("value", loss),
+        }
+    }
+
     /// A loss as `value`, and `grad_NAME` of each variable: of the loss itself, or of its sum where it is per sample.
     pub fn value_and_gradients<const D: usize>(
         &self,
         loss: Tensor<1>,
         variables: &[(&str, &Tensor<D>)],
     ) -> Outputs {
-        let outputs = self.loss_value(&loss);
+        let outputs = self.loss_value(loss.clone());
         let gradients = loss.sum().backward();
         variables.iter().fold(outputs, |outputs, (name, variable)| {
             outputs.with_gradient(name, variable, &gradients)
         })
-    }
-
-    /// A loss as `value`: a number, or an array where it is per sample.
-    pub(crate) fn loss_value(&self, loss: &Tensor<1>) -> Outputs {
-        match self.params.get("reduction") {
-            Some(Value::Text(text)) if text == "none" => Outputs::new().with_tensor("value", loss.clone()),
-            _ => Outputs::new().with_scalar("value", loss.clone()),
-        }
     }
 }

@@ -38,7 +38,11 @@ impl Quantity {
 }
 
 fn param(name: &str) -> Value {
-    Value::Number(if name.starts_with("n_") { 3.0 } else { 0.5 })
+    Value::Number(if name.starts_with("n_") || name.ends_with("_size") {
+        3.0
+    } else {
+        0.5
+    })
 }
 
 fn input<'a>(name: &str, position: usize, shape: &'a str, extents: &mut BTreeMap<&'a str, usize>) -> Value {
