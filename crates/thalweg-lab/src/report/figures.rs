@@ -213,7 +213,10 @@ fn validation_from(first: usize, id: &str, condition: &Condition, palette: &Pale
     let mut epochs = 0;
     // The best are drawn last, on top.
     for entry in condition.entries.iter().rev() {
-        let Some(last) = entry.curve.last() else { continue };
+        let known = |point: &&EpochPoint| point.validation_accuracy.is_finite();
+        let Some(last) = entry.curve.last().filter(known) else {
+            continue;
+        };
         epochs = epochs.max(last.epoch);
         told.push(format!(
             "{} {}",

@@ -153,7 +153,7 @@ impl ConditionView {
         let (metric_columns, metric_rows) = tables::all_metrics(condition);
         Self {
             id: id("results"),
-            heading: heading(condition.noise),
+            heading: heading(condition.noise, &comparison.data),
             value_heading: text::labelled(&text::title(metric), text::unit(metric, "")),
             difference_heading: text::labelled("difference", format.difference_unit()),
             ranking: condition
@@ -206,8 +206,10 @@ fn compared<'a>(condition: &'a Condition, protocol: &Protocol) -> Vec<&'a Entry>
     best.into_iter().chain(other).collect()
 }
 
-fn heading(noise: f64) -> String {
-    if noise == 0.0 {
+fn heading(noise: f64, data: &DataSummary) -> String {
+    if data.bags.is_some() {
+        "Learnt from bags".to_owned()
+    } else if noise == 0.0 {
         "No label noise".to_owned()
     } else {
         format!("{} % label noise", text::setting(100.0 * noise))
@@ -227,7 +229,10 @@ fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
         ("Data", data.name.clone()),
         ("Samples", count(data.samples)),
         ("Features", count(data.features)),
-        ("Classes", count(data.classes.len())),
+        match data.classes.len() {
+            0 => ("Targets", "numbers".to_owned()),
+            classes => ("Classes", count(classes)),
+        },
         (
             "Split",
             format!(
@@ -236,10 +241,6 @@ fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
                 count(validation),
                 count(test)
             ),
-        ),
-        (
-            "Label noise",
-            format!("{} % of the training labels", noise.join(", ")),
         ),
         ("Model", protocol.model.clone()),
         ("Optimiser", protocol.optimizer.clone()),
@@ -260,9 +261,13 @@ fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
         );
         facts.push(("Imbalance", fact));
     }
-    if let Some(bags) = &data.bags {
-        facts.push(("Bags", bags.words()));
-    }
+    facts.push(match &data.bags {
+        Some(bags) => ("Bags", bags.words()),
+        None => (
+            "Label noise",
+            format!("{} % of the training labels", noise.join(", ")),
+        ),
+    });
     if let Some(attack) = &protocol.attack {
         facts.push(("Attack", attack.clone()));
     }
