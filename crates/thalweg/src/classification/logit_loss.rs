@@ -77,6 +77,12 @@ impl LogitLoss {
         self.reduce(logits, targets, Reduction::None)
     }
 
+    /// The sum of the losses of all samples, `[1]`, whatever the reduction. Shapes and panics as
+    /// [`forward`](Self::forward).
+    pub fn summed(&self, logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+        self.reduce(logits, targets, Reduction::Sum)
+    }
+
     fn reduce(&self, logits: Tensor<2>, targets: Tensor<1, Int>, reduction: Reduction) -> Tensor<1> {
         let logits = match self.normalization {
             Some(normalization) => normalization.of(logits),
