@@ -49,7 +49,9 @@ impl Case {
         let mut stream = Stream::new(2, "targets", 0);
         let targets: Vec<i64> = (0..samples).map(|_| stream.below(classes) as i64).collect();
         let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [samples]), &Device::flex());
-        let loss = CompSumLossConfig::new().init().expect("its defaults are in range");
+        let loss = CompSumLossConfig::new()
+            .init()
+            .expect("its defaults are in range");
         let layer = LinearLossConfig::new()
             .init(loss.clone())
             .expect("its defaults are in range");
@@ -59,7 +61,10 @@ impl Case {
         let mut times = [Vec::new(), Vec::new()];
         let mut extra = [0, 0];
         for _ in 0..ROUNDS {
-            for (at, step) in [&streamed as &dyn Fn() -> Tensor<1>, &whole].into_iter().enumerate() {
+            for (at, step) in [&streamed as &dyn Fn() -> Tensor<1>, &whole]
+                .into_iter()
+                .enumerate()
+            {
                 reset_peak();
                 let started = Instant::now();
                 let gradients_held = step().backward();
@@ -69,7 +74,10 @@ impl Case {
             }
         }
         println!("{samples} samples, width {width}, {classes} classes:");
-        for (name, (times, extra)) in ["streamed", "all scores"].into_iter().zip(times.iter_mut().zip(extra)) {
+        for (name, (times, extra)) in ["streamed", "all scores"]
+            .into_iter()
+            .zip(times.iter_mut().zip(extra))
+        {
             times.sort_by(f64::total_cmp);
             println!(
                 "  {name:<12} {:8.1} ({:.1}) ms, {:6.1} MiB beside the gradients",

@@ -256,7 +256,8 @@ struct Sums<F> {
 
 fn elements<F: Element>(tensor: Tensor<2>) -> Vec<F> {
     let data = tensor.into_data();
-    data.try_into_vec::<F>().expect("the tensor is of this float type")
+    data.try_into_vec::<F>()
+        .expect("the tensor is of this float type")
 }
 
 /// Sizes that agree, and the samples that count.
