@@ -5,6 +5,7 @@ use thalweg_kernels::random::Stream;
 use super::super::rowwise::tests::*;
 use super::super::{CompSumLossConfig, LabelSmoothingLossConfig};
 use super::*;
+use crate::quantity::Document;
 
 const REDUCTIONS: [Reduction; 3] = [Reduction::Mean, Reduction::Sum, Reduction::None];
 
@@ -311,4 +312,42 @@ fn probabilities_have_no_label_to_ignore() {
     let (logits, _) = batch_of(&[[0.0; 3]], &[0]);
     let config = CrossEntropyLossConfig::new().with_ignore_index(Some(2));
     config.init().unwrap().forward_soft(logits.clone(), logits);
+}
+
+#[test]
+fn the_quantity_says_what_is_wrong_with_a_case() {
+    const LABELS: &str = r#", "labels": {"shape": [2], "data": [0, 2]}"#;
+    const PROBABILITIES: &str = r#", "target_probs": {"shape": [2, 2], "data": [0, 1, 1, 0]}"#;
+    for (params, inputs, expected) in [
+        ("", String::new(), "give one of the two"),
+        ("", [LABELS, PROBABILITIES].concat(), "give one of the two"),
+        (
+            "",
+            LABELS.to_owned(),
+            "`labels` holds 2 at index 1; labels are whole numbers from 0 to 1",
+        ),
+        (
+            r#""ignore_index": -1"#,
+            LABELS.to_owned(),
+            "from 0 to 1, or -1 to be ignored",
+        ),
+        (
+            r#""ignore_index": 0.5"#,
+            LABELS.to_owned(),
+            "it must be a whole number or \"none\"",
+        ),
+        (
+            r#""ignore_index": 1"#,
+            PROBABILITIES.to_owned(),
+            "`ignore_index` is the number 1; it must be left out or negative",
+        ),
+    ] {
+        let text = format!(
+            r#"{{"cases": [{{"id": 1, "quantity": "cross_entropy_loss", "params": {{{params}}},
+                "inputs": {{"logits": {{"shape": [2, 2], "data": [1, 2, 3, 4]}}{inputs}}}}}]}}"#
+        );
+        let answers = Document::parse(text.as_bytes()).unwrap().evaluate();
+        let error = answers[0].result().unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
 }
