@@ -2,10 +2,12 @@
 //! in one pass. The teacher is a constant.
 //!
 //! A loss that is a sum over classes is a [`PairElement`]; one that needs softmaxes is a [`PairLoss`] that calls
-//! [`SoftmaxPair`].
+//! [`SoftmaxPair`]. The other row need not hold scores: [`SoftTargets`] reads class probabilities there.
 
+mod soft_targets;
 mod softmax;
 
+pub use soft_targets::SoftTargets;
 pub use softmax::SoftmaxPair;
 
 use rayon::prelude::*;

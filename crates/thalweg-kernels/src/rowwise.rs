@@ -3,7 +3,8 @@
 //!
 //! A member sees [`Row`], the statistics of one row, and answers with [`Coefficients`]: its loss and the three
 //! numbers that make its gradient, `∂ℓ/∂h_k = softmax·p_k + target·1[k = y] + uniform`. A new loss costs its formula.
-//! A member may also say how the scores of a row [enter](Entry) its softmax: by a temperature, and with a margin.
+//! A member may also say how the scores of a row [enter](Entry) its softmax: by a temperature, and with a margin; how
+//! much each [class weighs](ClassWeights) in what it spreads over all; and which rows do not count.
 
 use crate::batch::{RowKernel, Rows};
 use crate::dispatch;
@@ -16,8 +17,13 @@ pub struct Row {
     pub log_p: f64,
     /// `1 − p_y`, accurate also where it is tiny.
     pub rest: f64,
-    /// `mean_k log p_k`; only where [`Member::NEEDS_MEAN`], else 0.
+    /// `(1/classes) Σ_k w_k log p_k` with the [class weights](Member::class_weights) w, 1 where there are none; only
+    /// where [`Member::NEEDS_MEAN`], else 0.
     pub mean_log_p: f64,
+    /// `log Σ_k exp` of the scores as they [enter](Entry) the softmax.
+    pub log_sum_exp: f64,
+    /// The target class.
+    pub target: usize,
     /// Number of classes.
     pub classes: usize,
     /// Its place in the batch.
@@ -41,7 +47,33 @@ impl Entry {
     };
 }
 
-/// A member's loss on one row, and its gradient `softmax·p_k + target·1[k = y] + uniform`.
+/// Weights of the classes in what a member spreads over all of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassWeights {
+    each: Vec<f64>,
+    mean: f64,
+}
+
+impl ClassWeights {
+    /// One weight a class.
+    pub fn new(each: Vec<f64>) -> Self {
+        let mean = each.iter().sum::<f64>() / each.len() as f64;
+        Self { each, mean }
+    }
+
+    /// The weight of each class.
+    pub fn each(&self) -> &[f64] {
+        &self.each
+    }
+
+    /// Their mean.
+    pub fn mean(&self) -> f64 {
+        self.mean
+    }
+}
+
+/// A member's loss on one row, and its gradient `softmax·p_k + target·1[k = y] + uniform·w_k` with the
+/// [class weights](Member::class_weights) w, 1 where there are none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Coefficients {
     /// The loss.
@@ -50,7 +82,7 @@ pub struct Coefficients {
     pub softmax: f64,
     /// Added at the target class.
     pub target: f64,
-    /// Added at every class.
+    /// Added at every class, times its weight.
     pub uniform: f64,
 }
 
@@ -77,6 +109,18 @@ pub trait Member: Sync {
         Entry::PLAIN
     }
 
+    /// Weights of the classes in [`Row::mean_log_p`] and [`Coefficients::uniform`], as many as there are classes.
+    #[inline(always)]
+    fn class_weights(&self) -> Option<&ClassWeights> {
+        None
+    }
+
+    /// Whether the row at `index` of the batch counts. One that does not is not read: its loss and gradient are 0.
+    #[inline(always)]
+    fn counts(&self, _index: usize) -> bool {
+        true
+    }
+
     /// The loss and gradient of a row; the gradient is with respect to its scores, before they [enter](Self::entry).
     fn row(&self, row: Row) -> Coefficients;
 }
@@ -95,18 +139,24 @@ impl<M: Member> RowKernel for OfSoftmax<'_, M> {
                 .zip(rows.targets)
                 .zip(losses);
             for (index, ((row, &y), loss)) in (rows.first..).zip(each) {
+                if !member.counts(index) {
+                    *loss = F::ZERO;
+                    continue;
+                }
                 let entered = Entered::new(row, y as usize, index, member.entry(index));
                 let (before, after) = entered.others();
                 let rest = entered.sum_exp(before) + entered.sum_exp(after);
-                *loss = F::from_f64(member.row(entered.statistics::<M>(rest)).loss);
+                *loss = F::from_f64(member.row(entered.statistics(member, rest)).loss);
             }
         }
         let member = self.0;
+        check_weights(member, rows.classes);
         dispatch!([F: Real, M: Member] body, (member: &M, rows: Rows<F>, losses: &mut [F]));
     }
 
     fn gradients<F: Real>(&self, rows: Rows<F>, scale: f64, losses: &mut [F], gradient: &mut [F]) {
         let member = self.0;
+        check_weights(member, rows.classes);
         dispatch!([F: Real, M: Member] gradient_block, (
             member: &M,
             rows: Rows<F>,
@@ -114,6 +164,13 @@ impl<M: Member> RowKernel for OfSoftmax<'_, M> {
             losses: &mut [F],
             gradient: &mut [F],
         ));
+    }
+}
+
+fn check_weights(member: &impl Member, classes: usize) {
+    if let Some(weights) = member.class_weights() {
+        let given = weights.each().len();
+        assert_eq!(given, classes, "{given} class weights for {classes} classes");
     }
 }
 
@@ -128,6 +185,11 @@ fn gradient_block<F: Real, M: Member>(
     let each = rows.scores.chunks_exact(rows.classes);
     let each = each.zip(gradient.chunks_exact_mut(rows.classes));
     for (index, (((row, gradient), &y), loss)) in (rows.first..).zip(each.zip(rows.targets).zip(losses)) {
+        if !member.counts(index) {
+            *loss = F::ZERO;
+            gradient.fill(F::ZERO);
+            continue;
+        }
         let y = y as usize;
         let entered = Entered::new(row, y, index, member.entry(index));
         let (before, after) = entered.others();
@@ -135,7 +197,7 @@ fn gradient_block<F: Real, M: Member>(
         let rest = entered.exp_into(before, before_out) + entered.exp_into(after, &mut at_and_after_out[1..]);
         let own = entered.exponent(entered.own).exp_lane();
         gradient[y] = own;
-        let statistics = entered.statistics::<M>(rest);
+        let statistics = entered.statistics(member, rest);
         let coefficients = member.row(statistics);
         *loss = F::from_f64(coefficients.loss);
         // An infinite slope times a vanished probability would be no number.
@@ -145,12 +207,23 @@ fn gradient_block<F: Real, M: Member>(
         let target_slope = coefficients.target.clamp(-largest_slope, largest_slope);
         let softmax = bounded(softmax_slope * scale / (rest + own.to_f64()));
         let uniform = bounded(coefficients.uniform * scale);
-        for value in gradient.iter_mut() {
-            *value = *value * softmax + uniform;
-        }
+        let own_weight = match member.class_weights() {
+            Some(weights) => {
+                for (value, &weight) in gradient.iter_mut().zip(weights.each()) {
+                    *value = *value * softmax + uniform * F::from_f64(weight);
+                }
+                weights.each()[y]
+            }
+            None => {
+                for value in gradient.iter_mut() {
+                    *value = *value * softmax + uniform;
+                }
+                1.0
+            }
+        };
         // p_y − 1 cancels for a confident row: write its gradient from 1 − p_y instead.
         let at_target = softmax_slope + target_slope - softmax_slope * statistics.rest;
-        gradient[y] = bounded((at_target + coefficients.uniform) * scale);
+        gradient[y] = bounded((at_target + coefficients.uniform * own_weight) * scale);
     }
 }
 
@@ -203,30 +276,55 @@ impl<'a, F: Real> Entered<'a, F> {
 
     /// The statistics, given `rest = Σ_{k≠y}` of the exponentials.
     #[inline(always)]
-    fn statistics<M: Member>(&self, rest: f64) -> Row {
+    fn statistics<M: Member>(&self, member: &M, rest: f64) -> Row {
         let Entry { scale, offset } = self.entry;
         let below = (self.own - self.largest).to_f64() * scale;
         // With u = Σ_{k≠y} exp(z_k − z_y): log p_y = −log(1 + u), 1 − p_y = u / (1 + u).
         let own = below.exp();
         let total = own + rest;
+        let log_total = total.ln();
         let log_p = if own >= rest {
             -(rest / own).ln_1p()
         } else {
-            below - total.ln()
+            below - log_total
         };
-        let mean_log_p = if M::NEEDS_MEAN {
-            let mean = (lane_sum(self.row) + offset) / self.row.len() as f64;
-            (mean - self.largest.to_f64()) * scale - total.ln()
-        } else {
-            0.0
+        let mean_log_p = match member.class_weights() {
+            _ if !M::NEEDS_MEAN => 0.0,
+            Some(weights) => {
+                let sum = self.weighted_sum(weights.each()) + weights.each()[self.y] * offset;
+                sum * scale / self.row.len() as f64 - weights.mean() * log_total
+            }
+            None => {
+                let mean = (lane_sum(self.row) + offset) / self.row.len() as f64;
+                (mean - self.largest.to_f64()) * scale - log_total
+            }
         };
         Row {
             log_p,
             rest: rest / total,
             mean_log_p,
+            log_sum_exp: self.largest.to_f64() * scale + log_total,
+            target: self.y,
             classes: self.row.len(),
             index: self.index,
         }
+    }
+
+    /// `Σ_k w_k (h_k − largest)`.
+    #[inline(always)]
+    fn weighted_sum(&self, weights: &[f64]) -> f64 {
+        let mut lanes = [F::ZERO; LANES];
+        let (chunks, tail) = self.row.as_chunks::<LANES>();
+        let (weight_chunks, weight_tail) = weights.as_chunks::<LANES>();
+        for (chunk, weights) in chunks.iter().zip(weight_chunks) {
+            for ((lane, &value), &weight) in lanes.iter_mut().zip(chunk).zip(weights) {
+                *lane += (value - self.largest) * F::from_f64(weight);
+            }
+        }
+        for ((lane, &value), &weight) in lanes.iter_mut().zip(tail).zip(weight_tail) {
+            *lane += (value - self.largest) * F::from_f64(weight);
+        }
+        wide_sum(&lanes)
     }
 
     #[inline(always)]

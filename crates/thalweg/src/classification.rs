@@ -6,6 +6,7 @@ mod binary_margins;
 mod brier;
 mod comp_sum;
 pub mod comp_sum_theory;
+mod cross_entropy;
 pub mod ens_loss;
 mod focal;
 mod jensen_shannon;
@@ -17,6 +18,7 @@ mod ldr_k;
 mod linear_loss;
 mod logit_loss;
 mod logit_normalization;
+mod logsumexp_z_loss;
 mod margin_loss;
 mod margins;
 mod multiclass_hinge;
@@ -36,6 +38,7 @@ pub use aldr::{AldrKl, AldrKlConfig, AldrKlState};
 pub use brier::BrierLossConfig;
 pub use comp_sum::CompSumLossConfig;
 pub(crate) use comp_sum::phi as comp_sum_phi;
+pub use cross_entropy::{CrossEntropyLoss, CrossEntropyLossConfig};
 pub use ens_loss::{EnsLoss, EnsLossConfig, Magnitudes};
 pub use focal::FocalLossConfig;
 pub use jensen_shannon::JensenShannonLossConfig;
@@ -47,6 +50,7 @@ pub use ldr_k::LdrKLossConfig;
 pub use linear_loss::{LinearLoss, LinearLossConfig};
 pub use logit_loss::LogitLoss;
 pub use logit_normalization::LogitNormalization;
+pub use logsumexp_z_loss::{LogsumexpZLoss, LogsumexpZLossConfig};
 pub use margin_loss::{MarginLoss, MarginLossConfig};
 pub use multiclass_hinge::{MulticlassHingeLossConfig, Violations};
 pub use robust_log::RobustLogLossConfig;
@@ -84,6 +88,8 @@ pub(crate) fn quantities() -> Vec<Quantity> {
     [
         comp_sum::quantities(),
         comp_sum_theory::quantities(),
+        cross_entropy::quantities(),
+        logsumexp_z_loss::quantities(),
         label_smoothing::quantities(),
         focal::quantities(),
         ldr::quantities(),

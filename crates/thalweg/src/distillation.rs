@@ -26,6 +26,7 @@ pub use head_gradients::{HeadGradients, HeadLoss, LinearHead, cosine};
 pub use kd::{DistillKlLossConfig, KdConfig};
 pub use neural_collapse::{CollapseError, NeuralCollapse, neural_collapse, simplex_etf};
 pub use one_head::{BinaryDivergence, LogitDistillationConfig, OneHeadDistillation};
+pub(crate) use teacher_loss::reduced as reduced_pair;
 pub use teacher_loss::{TaughtLoss, TeacherLoss};
 
 use crate::objective::ObjectiveEntry;

@@ -81,7 +81,7 @@ impl SoftmaxPair {
 }
 
 #[inline(always)]
-fn maximum<F: Real>(row: &[F]) -> F {
+pub(super) fn maximum<F: Real>(row: &[F]) -> F {
     let mut lanes = [F::NEG_INFINITY; LANES];
     let (chunks, tail) = row.as_chunks::<LANES>();
     for chunk in chunks {
@@ -97,7 +97,7 @@ fn maximum<F: Real>(row: &[F]) -> F {
 
 /// `exp((z − top)·scale)` of each score into `out`, and their sum.
 #[inline(always)]
-fn exponentials<F: Real>(scores: &[F], top: F, scale: F, out: &mut [F]) -> f64 {
+pub(super) fn exponentials<F: Real>(scores: &[F], top: F, scale: F, out: &mut [F]) -> f64 {
     let mut lanes = [F::ZERO; LANES];
     let (chunks, tail) = scores.as_chunks::<LANES>();
     let (out_chunks, out_tail) = out.as_chunks_mut::<LANES>();

@@ -117,3 +117,36 @@ fn a_skipped_class_has_no_part_in_the_softmaxes() {
         }
     }
 }
+
+#[test]
+fn soft_targets_match_plain_arithmetic() {
+    for (rows, classes, smoothing, logsumexp_z) in [(1, 1, 0.3, 0.1), (3, 37, 0.1, 0.01), (2, 64, 0.0, 0.0)] {
+        let weights: Vec<f64> = (0..classes).map(|k| 0.5 + (k % 3) as f64).collect();
+        let loss = SoftTargets {
+            smoothing,
+            class_weights: Some(&weights),
+            logsumexp_z,
+        };
+        let (losses, gradient) = run(&loss, rows, classes, 2);
+        let (scores, targets) = (scores(rows * classes, "s"), scores(rows * classes, "t"));
+        for (row, loss_of_row) in losses.iter().enumerate() {
+            let at = row * classes..(row + 1) * classes;
+            let h: Vec<f64> = scores[at.clone()].iter().map(|&h| f64::from(h)).collect();
+            let shares: Vec<f64> = targets[at.clone()]
+                .iter()
+                .zip(&weights)
+                .map(|(&t, w)| w * ((1.0 - smoothing) * f64::from(t) + smoothing / classes as f64))
+                .collect();
+            let log_sum = h.iter().map(|h| h.exp()).sum::<f64>().ln();
+            let mass: f64 = shares.iter().sum();
+            let cross: f64 = h.iter().zip(&shares).map(|(h, a)| a * (log_sum - h)).sum();
+            let expected = cross + logsumexp_z * log_sum * log_sum;
+            let tolerance = 1e-5 * (1.0 + classes as f64);
+            assert!((f64::from(*loss_of_row) - expected).abs() < tolerance, "{row}");
+            for ((slope, h), a) in gradient[at].iter().zip(&h).zip(&shares) {
+                let expected = (mass + 2.0 * logsumexp_z * log_sum) * (h - log_sum).exp() - a;
+                assert!((f64::from(*slope) - 0.5 * expected).abs() < 1e-5);
+            }
+        }
+    }
+}

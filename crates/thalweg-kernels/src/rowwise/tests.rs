@@ -45,6 +45,54 @@ impl Member for Tempered {
     }
 }
 
+/// [`Tempered`] with class weights, the log-partition, a slope that depends on the target, and every fourth row left out.
+struct Weighted(ClassWeights);
+
+impl Weighted {
+    fn of(classes: usize) -> Self {
+        Self(ClassWeights::new(
+            (0..classes).map(|k| 0.25 + (k * 5 % 7) as f64).collect(),
+        ))
+    }
+}
+
+impl Member for Weighted {
+    const NEEDS_MEAN: bool = true;
+
+    fn entry(&self, index: usize) -> Entry {
+        Tempered.entry(index)
+    }
+
+    fn class_weights(&self) -> Option<&ClassWeights> {
+        Some(&self.0)
+    }
+
+    fn counts(&self, index: usize) -> bool {
+        index % 4 != 2
+    }
+
+    fn row(&self, row: Row) -> Coefficients {
+        let scale = self.entry(row.index).scale;
+        let own = row.target as f64;
+        Coefficients {
+            loss: row.log_sum_exp * row.log_sum_exp - own * row.log_p - row.mean_log_p,
+            softmax: (own + self.0.mean() + 2.0 * row.log_sum_exp) * scale,
+            target: -own * scale,
+            uniform: -scale / row.classes as f64,
+        }
+    }
+}
+
+fn weighted_reference(weights: &[f64], row: &[f64], y: usize, entry: Entry) -> f64 {
+    let mut row = row.to_vec();
+    row[y] += entry.offset;
+    row.iter_mut().for_each(|score| *score *= entry.scale);
+    let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let log_total = row.iter().map(|h| (h - largest).exp()).sum::<f64>().ln() + largest;
+    let weighted = row.iter().zip(weights).map(|(h, w)| w * (h - log_total));
+    log_total.powi(2) - y as f64 * (row[y] - log_total) - weighted.sum::<f64>() / row.len() as f64
+}
+
 fn reference(row: &[f64], y: usize, entry: Entry) -> f64 {
     let mut row = row.to_vec();
     row[y] += entry.offset;
@@ -72,7 +120,12 @@ fn run_member<F: Real>(
     (losses, gradient)
 }
 
-fn matches_plain_arithmetic(member: &impl Member, classes: usize, seed: u64) -> Result<(), TestCaseError> {
+fn matches_plain_arithmetic(
+    member: &impl Member,
+    reference: impl Fn(&[f64], usize, Entry) -> f64,
+    classes: usize,
+    seed: u64,
+) -> Result<(), TestCaseError> {
     let mut stream = crate::random::Stream::new(seed, "rowwise", 0);
     let scores: Vec<f64> = (0..3 * classes).map(|_| 8.0 * stream.uniform() - 4.0).collect();
     let targets: Vec<u32> = (0..3).map(|_| stream.below(classes) as u32).collect();
@@ -83,7 +136,17 @@ fn matches_plain_arithmetic(member: &impl Member, classes: usize, seed: u64) -> 
     for row in 0..3 {
         let y = targets[row] as usize;
         let own = &scores[row * classes..(row + 1) * classes];
-        prop_assert!((losses[row] - reference(own, y, member.entry(row))).abs() < 1e-12);
+        if !member.counts(row) {
+            prop_assert_eq!(losses[row], 0.0);
+            prop_assert!(
+                gradient[row * classes..(row + 1) * classes]
+                    .iter()
+                    .all(|slope| *slope == 0.0)
+            );
+            continue;
+        }
+        let expected = reference(own, y, member.entry(row));
+        prop_assert!((losses[row] - expected).abs() < 1e-12 * (1.0 + expected.abs()));
         for k in 0..classes {
             let nudge = |by: f64| {
                 let mut nudged = own.to_vec();
@@ -91,7 +154,7 @@ fn matches_plain_arithmetic(member: &impl Member, classes: usize, seed: u64) -> 
                 reference(&nudged, y, member.entry(row))
             };
             let numeric = (nudge(1e-5) - nudge(-1e-5)) / 2e-5;
-            prop_assert!((gradient[row * classes + k] - numeric).abs() < 1e-8);
+            prop_assert!((gradient[row * classes + k] - numeric).abs() < 1e-8 * (1.0 + expected.abs()));
         }
     }
     let narrow: Vec<f32> = scores.iter().map(|&h| h as f32).collect();
@@ -110,8 +173,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn value_and_gradient_match_plain_arithmetic(classes in 1_usize..200, seed in 0_u64..1000) {
-        matches_plain_arithmetic(&Probe, classes, seed)?;
-        matches_plain_arithmetic(&Tempered, classes, seed)?;
+        matches_plain_arithmetic(&Probe, reference, classes, seed)?;
+        matches_plain_arithmetic(&Tempered, reference, classes, seed)?;
+        let weighted = Weighted::of(classes);
+        let expected = |row: &[f64], y: usize, entry: Entry| weighted_reference(weighted.0.each(), row, y, entry);
+        matches_plain_arithmetic(&weighted, expected, classes, seed)?;
     }
 }
 
@@ -175,6 +241,12 @@ fn a_confident_row_keeps_its_relative_accuracy() {
 fn scores_of_ten_thousand_stay_finite() {
     let (losses, gradient) = run(&[1e4_f32, -1e4, 0.0, -1e4, 1e4, 0.0], &[0, 0], 3);
     assert!(losses.iter().chain(&gradient).all(|value| value.is_finite()));
+}
+
+#[test]
+#[should_panic(expected = "3 class weights for 2 classes")]
+fn weights_that_are_not_one_a_class_are_refused() {
+    run_member(&Weighted::of(3), &[0.0, 1.0], &[0], 2);
 }
 
 #[test]

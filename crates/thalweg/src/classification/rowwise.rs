@@ -26,7 +26,16 @@ pub trait FusedLoss {
     fn reduced(&self, logits: Tensor<2>, targets: Tensor<1, Int>, reduction: Reduction) -> Tensor<1> {
         check_batch(&logits, &targets);
         match CpuFloats::of(&logits) {
-            Some(memory) => of_memory(&self.kernel(), &memory, &logits, targets, reduction),
+            Some(memory) => {
+                let targets = class_indices(targets);
+                of_memory(
+                    &self.kernel(),
+                    &memory,
+                    &logits,
+                    &targets,
+                    total(reduction, &logits),
+                )
+            }
             None => reduction.of(self.composed(logits, targets)),
         }
     }
@@ -48,7 +57,7 @@ impl<L: RowwiseLoss> FusedLoss for L {
     }
 }
 
-fn check_batch(logits: &Tensor<2>, targets: &Tensor<1, Int>) {
+pub(super) fn check_batch(logits: &Tensor<2>, targets: &Tensor<1, Int>) {
     let ([batch, classes], [labels]) = (logits.dims(), targets.dims());
     assert!(batch > 0, "an empty batch has no loss");
     assert!(
@@ -73,9 +82,10 @@ pub(crate) fn reduced_rows(
 ) -> Tensor<1> {
     check_batch(&logits, &targets);
     let kernel = WholeRows(loss);
+    let (targets, total) = (class_indices(targets), total(reduction, &logits));
     match CpuFloats::of(&logits) {
-        Some(memory) => of_memory(&kernel, &memory, &logits, targets, reduction),
-        None => fused(&kernel, &host_scores(&logits), &logits, targets, reduction),
+        Some(memory) => of_memory(&kernel, &memory, &logits, &targets, total),
+        None => fused(&kernel, &host_scores(&logits), &logits, &targets, total),
     }
 }
 
@@ -85,16 +95,26 @@ pub(crate) fn host_scores(logits: &Tensor<2>) -> Vec<f64> {
     data.try_into_vec_as::<f64>().expect("float tensors read as f64")
 }
 
-fn of_memory(
+/// What the sum of the losses is multiplied by; none where they are not summed.
+fn total(reduction: Reduction, logits: &Tensor<2>) -> Option<f64> {
+    let [batch, _] = logits.dims();
+    match reduction {
+        Reduction::Mean | Reduction::Sum => Some(reduction.scale(batch)),
+        Reduction::None => None,
+    }
+}
+
+/// `total` times the sum of the losses, or the loss of each row where there is none.
+pub(super) fn of_memory(
     kernel: &impl RowKernel,
     memory: &CpuFloats,
     logits: &Tensor<2>,
-    targets: Tensor<1, Int>,
-    reduction: Reduction,
+    targets: &[u32],
+    total: Option<f64>,
 ) -> Tensor<1> {
     match memory.floats() {
-        Floats::F32(scores) => fused(kernel, scores, logits, targets, reduction),
-        Floats::F64(scores) => fused(kernel, scores, logits, targets, reduction),
+        Floats::F32(scores) => fused(kernel, scores, logits, targets, total),
+        Floats::F64(scores) => fused(kernel, scores, logits, targets, total),
     }
 }
 
@@ -102,19 +122,18 @@ fn fused<F: Real + Element>(
     kernel: &impl RowKernel,
     scores: &[F],
     logits: &Tensor<2>,
-    targets: Tensor<1, Int>,
-    reduction: Reduction,
+    targets: &[u32],
+    total: Option<f64>,
 ) -> Tensor<1> {
     let [batch, classes] = logits.dims();
-    let targets = class_indices(targets);
     let mut losses = vec![F::ZERO; batch];
     let gradient = logits.is_tracked().then(|| {
         let mut gradient = vec![F::ZERO; scores.len()];
-        let scale = reduction.scale(batch);
+        let scale = total.unwrap_or(1.0);
         forward_backward(
             kernel,
             scores,
-            &targets,
+            targets,
             classes,
             scale,
             &mut losses,
@@ -123,9 +142,9 @@ fn fused<F: Real + Element>(
         gradient
     });
     if gradient.is_none() {
-        forward(kernel, scores, &targets, classes, &mut losses);
+        forward(kernel, scores, targets, classes, &mut losses);
     }
-    assembled(logits, losses, gradient, reduction)
+    totalled(logits, losses, gradient, total)
 }
 
 /// Losses of every row and their gradient, already scaled for the reduction, as one node of burn's graph.
@@ -135,18 +154,22 @@ pub(crate) fn assembled<F: Real + Element>(
     gradient: Option<Vec<F>>,
     reduction: Reduction,
 ) -> Tensor<1> {
+    totalled(logits, losses, gradient, total(reduction, logits))
+}
+
+fn totalled<F: Real + Element>(
+    logits: &Tensor<2>,
+    losses: Vec<F>,
+    gradient: Option<Vec<F>>,
+    total: Option<f64>,
+) -> Tensor<1> {
     let [batch, classes] = logits.dims();
     let (device, dtype) = (logits.device(), logits.dtype());
-    let value = match reduction {
-        Reduction::None => constant(losses, [batch], &device, dtype),
-        Reduction::Mean | Reduction::Sum => {
+    let value = match total {
+        None => constant(losses, [batch], &device, dtype),
+        Some(scale) => {
             let sum: f64 = losses.iter().map(|&loss| loss.to_f64()).sum();
-            constant(
-                vec![F::from_f64(sum * reduction.scale(batch))],
-                [1],
-                &device,
-                dtype,
-            )
+            constant(vec![F::from_f64(sum * scale)], [1], &device, dtype)
         }
     };
     match gradient {

@@ -78,7 +78,7 @@ impl TaughtLoss for TeacherLoss {
 ///
 /// # Panics
 /// When the batch is empty, there are fewer than two classes, or the shapes differ.
-pub(super) fn reduced(
+pub(crate) fn reduced(
     kernel: &impl PairLoss,
     composed: impl FnOnce(Tensor<2>, Tensor<2>) -> Tensor<1>,
     student: Tensor<2>,

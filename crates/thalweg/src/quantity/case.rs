@@ -130,6 +130,18 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// A parameter that is a whole number, or the word `none`.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn optional_integer(&self, name: &str) -> Result<Option<i64>, QuantityError> {
+        match self.value(name) {
+            Value::Number(number) if number.fract() == 0.0 && number.abs() < 1e15 => Ok(Some(*number as i64)),
+            Value::Text(text) if text == "none" => Ok(None),
+            _ => self.refuse(name, "a whole number or \"none\""),
+        }
+    }
+
     /// A parameter that is true or false.
     ///
     /// # Errors
@@ -166,6 +178,11 @@ impl<'a> Case<'a> {
             ("none", Reduction::None),
         ];
         self.choice("reduction", &choices)
+    }
+
+    /// Whether the case gives an input that it may leave out.
+    pub fn gives(&self, name: &str) -> bool {
+        self.inputs.contains_key(name)
     }
 
     /// A numeric input.
@@ -236,14 +253,22 @@ impl<'a> Case<'a> {
     /// # Errors
     /// When a label is no column or there are fewer than two.
     pub fn class_labels(&self, name: &str, scores: &str) -> Result<Tensor<1, Int>, QuantityError> {
-        let classes = self.array(scores).shape[1];
-        if classes < 2 {
-            return self.refuse_input(
+        self.two_columns(scores)?;
+        self.labels(name, self.array(scores).shape[1])
+    }
+
+    /// Refuses scores of fewer than two classes.
+    ///
+    /// # Errors
+    /// When the input has fewer than two columns.
+    pub fn two_columns(&self, scores: &str) -> Result<(), QuantityError> {
+        match self.array(scores).shape[1] {
+            classes @ 0..2 => self.refuse_input(
                 scores,
                 format!("has {classes} columns; at least 2 classes are needed"),
-            );
+            ),
+            _ => Ok(()),
         }
-        self.labels(name, classes)
     }
 
     /// Refuses an input for a reason of the quantity's own.

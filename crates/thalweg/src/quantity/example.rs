@@ -9,7 +9,8 @@ use super::{Array, Quantity, Value};
 pub struct Example {
     /// Every parameter, defaults where there are any.
     pub params: Vec<(&'static str, Value)>,
-    /// Every input, two samples of three classes and the like.
+    /// Every input that a case must give, and of the others those with an example of their own; two samples of three
+    /// classes and the like.
     pub inputs: Vec<(&'static str, Value)>,
 }
 
@@ -21,6 +22,7 @@ impl Quantity {
         let inputs = self
             .inputs()
             .enumerate()
+            .filter(|(_, (name, _))| !self.is_optional(name) || self.examples.contains_key(name))
             .map(|(position, (name, shape))| {
                 let usual = input(name, position, shape, &mut extents);
                 (name, own(name).unwrap_or(usual))
