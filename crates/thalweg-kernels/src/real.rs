@@ -38,6 +38,8 @@ pub trait Real:
     fn exp_m1_lane(self) -> Self;
     /// The magnitude.
     fn abs(self) -> Self;
+    /// The square root, correctly rounded.
+    fn sqrt(self) -> Self;
     /// The larger of two, `other` where `self` is not a number.
     fn larger(self, other: Self) -> Self;
 }
@@ -89,6 +91,11 @@ impl Real for f32 {
     #[inline(always)]
     fn abs(self) -> Self {
         f32::abs(self)
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f32::sqrt(self)
     }
 
     #[inline(always)]
@@ -161,6 +168,11 @@ impl Real for f64 {
     #[inline(always)]
     fn abs(self) -> Self {
         f64::abs(self)
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f64::sqrt(self)
     }
 
     #[inline(always)]
