@@ -118,7 +118,10 @@ impl AggregateLinear {
             let (part, row, weight) = of(i);
             weight * part.targets[row]
         });
-        let svd = Svd::new_thin(rows.as_ref()).expect("finite equations have singular values");
+        // What is not finite has no singular values, and no solution.
+        let Ok(svd) = Svd::new_thin(rows.as_ref()) else {
+            return Col::from_fn(size, |_| f64::NAN);
+        };
         let singular = svd.S().column_vector();
         let rounding = f64::EPSILON * count.max(size) as f64 * singular[0];
         let along = svd.U().transpose() * targets;
@@ -157,7 +160,12 @@ pub(super) fn quantities() -> Vec<Quantity> {
         .with_example("bag_index", vec![1.0, 0.0, 1.0])
         .eval(|case| {
             let bags = bags::with_means(case)?;
+            case.finite("x")?;
+            case.finite("bag_means")?;
             let x = case.array("x");
+            if x.shape[1] == 0 {
+                return case.refuse_input("x", "has no features; it must have at least one");
+            }
             let linear = AggregateLinear::new(&x.data, x.shape[1], &case.array("bag_means").data, &bags);
             Ok(Outputs::new().with("theta", linear.estimate(case.param("rho")?)?))
         }),
@@ -220,6 +228,13 @@ mod tests {
                 prop_assert!(slope.abs() < 1e-8);
             }
         }
+    }
+
+    #[test]
+    fn what_is_not_finite_has_no_solution() {
+        let bags = Bags::new(vec![0, 1, 2]).unwrap();
+        let linear = AggregateLinear::new(&[1.0, f64::INFINITY, 2.0], 1, &[2.0, 4.0, -2.0], &bags);
+        assert!(linear.estimate(0.3).unwrap()[0].is_nan());
     }
 
     #[test]
