@@ -137,7 +137,10 @@ fn variability(features: &[f64], labels: &[usize], means: &Means, width: usize) 
     let matrix = Mat::from_fn(classes, width, |class, column| {
         means.centred[class * width + column]
     });
-    let decomposed = matrix.thin_svd().expect("a finite matrix has singular values");
+    // Features so large that their means overflow have no singular values.
+    let Ok(decomposed) = matrix.thin_svd() else {
+        return f64::NAN;
+    };
     let (sizes, directions) = (decomposed.S().column_vector(), decomposed.V());
     let largest = sizes[0];
     let mut total = 0.0;
@@ -202,6 +205,8 @@ pub(super) fn quantities() -> Vec<Quantity> {
         .input("weight", "[K, D]")
         .eval(|case| {
             case.not_empty("features")?;
+            case.finite("features")?;
+            case.finite("weight")?;
             if case.array("features").shape[1] == 0 {
                 return case.refuse_input("features", "has no columns; at least one feature is needed");
             }
