@@ -2,6 +2,7 @@
 
 mod asymptotics;
 mod bags;
+mod levels;
 mod linear;
 mod loss;
 mod private;
