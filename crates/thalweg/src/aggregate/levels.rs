@@ -57,7 +57,11 @@ impl Sums<'_> {
                 PointLoss::CrossEntropy => {
                     let shares = shares(self.target(bag));
                     let log_probs = log_probs(row);
-                    put_slopes(row, &shares.iter().map(|share| -share).collect::<Vec<_>>(), out);
+                    put_slopes(
+                        &log_probs,
+                        &shares.iter().map(|share| -share).collect::<Vec<_>>(),
+                        out,
+                    );
                     cross_entropy(&shares, &log_probs)
                 }
             })
@@ -99,8 +103,7 @@ impl Sums<'_> {
             .collect();
         let mut gradient = vec![0.0; self.predictions.len()];
         let outs = gradient.chunks_exact_mut(self.columns);
-        let inputs = self.predictions.chunks_exact(self.columns).zip(&rows);
-        for ((out, (row, log_probs)), &bag) in outs.zip(inputs).zip(self.bags.index()) {
+        for ((out, log_probs), &bag) in outs.zip(&rows).zip(self.bags.index()) {
             let share = 1.0 / self.bags.sizes()[bag] as f64;
             // −ȳ_k/p̄_k · p_ik / k, the slope in log p_ik.
             let slopes: Vec<f64> = targets[bag]
@@ -108,7 +111,7 @@ impl Sums<'_> {
                 .zip(log_probs.iter().zip(log_mean(bag)))
                 .map(|(target, (log_p, log_mean))| -target * share * (log_p - log_mean).exp())
                 .collect();
-            put_slopes(row, &slopes, out);
+            put_slopes(log_probs, &slopes, out);
         }
         Level { losses, gradient }
     }
@@ -144,10 +147,9 @@ fn log_probs(row: &[f64]) -> Vec<f64> {
 }
 
 /// From slopes in the log-probabilities to those in the row's own numbers.
-fn put_slopes(row: &[f64], slopes: &[f64], out: &mut [f64]) {
-    let log_probs = log_probs(row);
+fn put_slopes(log_probs: &[f64], slopes: &[f64], out: &mut [f64]) {
     let total: f64 = slopes.iter().sum();
-    for ((out, slope), log_p) in out.iter_mut().zip(slopes).zip(&log_probs) {
+    for ((out, slope), log_p) in out.iter_mut().zip(slopes).zip(log_probs) {
         *out = slope - log_p.exp() * total;
     }
 }
