@@ -2,7 +2,13 @@
 //!
 //! [`with_gradients`] is the only node of this crate. Whatever knows its own gradient (a fused kernel, an objective
 //! with a closed form, a user's own `∂L/∂score`) hands value and gradients over together; backward is the stored
-//! gradient times the upstream one, with no multiplication when the upstream is 1.
+//! gradient times the upstream one, with no multiplication when the upstream is 1. Memory of large gradients is used
+//! again from step to step; [`release`] lets go of it.
+
+mod recycled;
+
+pub use recycled::release;
+pub(crate) use recycled::written;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
