@@ -2,7 +2,8 @@
 
     OMP_PROC_BIND=true OMP_PLACES=cores python benches/peers/peers.py [CASE..]
 
-Prints medians over the repetitions, their ratio, the bytes that a step must at least move and the time of copying as many.
+Prints medians over the repetitions, their ratio, the MiB that a step must at least move, the step's time over that of
+copying as many, and the peak memory of both processes.
 Before it times a case it holds value and gradients of both against each other.
 """
 
@@ -23,6 +24,8 @@ import torch
 import torch.nn.functional as F
 
 REPETITIONS = 15
+# A case that takes longer than so many seconds gets fewer, but not fewer than so many.
+LONGEST, FEWEST = 60, 5
 # Seconds between turns: threads of the other side go on spinning for a while after their work is done. A turn is a step
 # that is not timed and one that is: in training, too, the layer before has just written what a loss reads.
 PAUSE = 0.02
@@ -147,7 +150,17 @@ def copying(count):
     return statistics.median(times)
 
 
+def peak(process):
+    """The most memory that a process held at once, in MiB: arrays, their gradients and the library itself."""
+    for line in pathlib.Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) >> 10
+    raise SystemExit("the system tells no peak memory")
+
+
 def run(peer, name, shapes):
+    # Forgets the peak so far.
+    pathlib.Path("/proc/self/clear_refs").write_text("5")
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         made, targets = arrays(shapes, folder)
@@ -174,13 +187,15 @@ def run(peer, name, shapes):
         if value > 1e-4 or numpy.abs(ours[1:] - theirs[1:]).max() > 1e-3 * numpy.abs(theirs[1:]).max():
             raise SystemExit(f"{name}: values differ by {value:.1e}, gradients by {worst:.1e}")
         rows = []
-        for _ in range(REPETITIONS):
+        started = time.perf_counter()
+        while len(rows) < REPETITIONS and (len(rows) < FEWEST or time.perf_counter() - started < LONGEST):
             time.sleep(PAUSE)
             ask("time")
             ours = ask("time")
             time.sleep(PAUSE)
             timed(variables, step)
             rows.append((ours, timed(variables, step)[0]))
+        peaks = peak(process.pid), peak(os.getpid())
         process.stdin.close()
         process.wait()
     ours, theirs = (statistics.median(column) for column in zip(*rows))
@@ -189,7 +204,7 @@ def run(peer, name, shapes):
     limit = copying(int(moved))
     shape = " ".join("x".join(map(str, shape)) for _, shape in shapes)
     print(
-        f"{name:26} {shape:22} {ours:9.2f} {theirs:9.2f} {ours / theirs:7.2f} {moved / 2**20:8.0f} {ours / limit:7.2f}",
+        f"{name:26} {shape:22} {ours:9.2f} {theirs:9.2f} {ours / theirs:7.2f} {moved / 2**20:8.0f} {ours / limit:7.2f} {peaks[0]:6} {peaks[1]:6}",
         flush=True,
     )
 
@@ -197,7 +212,7 @@ def run(peer, name, shapes):
 def main():
     torch.set_num_threads(2)
     print(f"PyTorch {torch.__version__}, {os.cpu_count()} cores, medians of {REPETITIONS}")
-    print(f"{'case':26} {'arrays':22} {'thalweg':>9} {'PyTorch':>9} {'ratio':>7} {'MiB':>8} {'/copy':>7}")
+    print(f"{'case':26} {'arrays':22} {'thalweg':>9} {'PyTorch':>9} {'ratio':>7} {'MiB':>8} {'/copy':>7} {'peak':>6} {'MiB':>6}")
     peer = binary()
     wanted = sys.argv[1:]
     for name, shapes in CASES:

@@ -1,22 +1,21 @@
 //! A linear layer and the loss of its scores in one: `ℓ(softcap(H Wᵀ + b), y)`, with no more of the scores in memory at once
 //! than a block of samples needs.
 //!
-//! In the forward sweep each block of samples is multiplied by the weights, its loss and the gradient of its scores are
-//! computed, and that gradient is multiplied on to those of hidden vectors, weights and bias: three products in all and no
-//! second sweep, so that even a language model's vocabulary needs a fixed amount of memory beside the gradients.
+//! Three products in all and no second sweep, and even a language model's vocabulary needs a fixed amount of memory beside
+//! the gradients: see [`sweep`].
+
+mod sweep;
 
 use burn::config::Config;
-use burn::tensor::{DType, Device, Element, Int, Tensor};
+use burn::tensor::{Element, Int, Tensor};
 use bytemuck::Pod;
-use rayon::prelude::*;
-use thalweg_kernels::matrix::{Matrix, Work, multiply};
 use thalweg_kernels::real::Real;
 
 use super::LogitLoss;
-use super::logit_loss::Scores;
 use crate::bridge::{CpuFloats, Floats, class_indices, constant, with_gradients, written};
 use crate::config::require;
 use crate::{ConfigError, Reduction};
+use sweep::{Sums, Sweep};
 
 /// Configuration of [`LinearLoss`].
 #[derive(Config, Debug)]
@@ -157,7 +156,12 @@ impl LinearLoss {
         let mut of_hidden = None;
         let of_weight = written([classes, width], |of_weight| {
             of_hidden = Some(written([problem.samples, width], |of_hidden| {
-                total = self.sweep(arrays, problem, scale, [of_hidden, of_weight, &mut of_bias]);
+                let sums = Sums {
+                    hidden: of_hidden,
+                    weight: of_weight,
+                    bias: &mut of_bias,
+                };
+                total = Sweep::new(self, problem, arrays, scale).run(sums);
             }));
         });
         let of_hidden = of_hidden.expect("it is written with that of the weights");
@@ -171,107 +175,6 @@ impl LinearLoss {
                 with_gradients(value, [(hidden, of_hidden), (weight, of_weight), bias])
             }
         }
-    }
-
-    /// The sum of the losses, and `scale` times its gradients, whatever they held before but for that of the bias.
-    fn sweep<F: Real + Element + Pod>(
-        &self,
-        [h, w, b]: [&[F]; 3],
-        problem: &Problem,
-        scale: f64,
-        [of_hidden, of_weight, of_bias]: [&mut [F]; 3],
-    ) -> f64 {
-        let &Problem { width, classes, .. } = problem;
-        let weights = Matrix::new(w, classes, width);
-        let arrays = if self.softcap.is_some() { 2 } else { 1 };
-        let rows = (self.memory / (arrays * classes * size_of::<F>())).clamp(1, problem.samples);
-        let (mut vectors, mut errors) = (vec![F::ZERO; rows * width], vec![F::ZERO; rows * classes]);
-        let mut bent = Vec::new();
-        of_hidden.fill(F::ZERO);
-        if problem.counted.is_empty() {
-            of_weight.fill(F::ZERO);
-        }
-        let (mut total, mut kept) = (0.0, F::ZERO);
-        let scale = F::from_f64(scale);
-        for (block, targets) in problem.counted.chunks(rows).zip(problem.targets.chunks(rows)) {
-            let (vectors, scores) = (
-                &mut vectors[..block.len() * width],
-                &mut errors[..block.len() * classes],
-            );
-            for (&sample, vector) in block.iter().zip(vectors.chunks_exact_mut(width)) {
-                vector.copy_from_slice(&h[sample * width..(sample + 1) * width]);
-            }
-            let biased = if b.is_empty() {
-                F::ZERO
-            } else {
-                scores
-                    .chunks_exact_mut(classes)
-                    .for_each(|row| row.copy_from_slice(b));
-                F::ONE
-            };
-            let samples = Matrix::new(vectors, block.len(), width);
-            multiply(
-                Work::Shared,
-                scores,
-                biased,
-                F::ONE,
-                samples,
-                weights.transposed(),
-            );
-            if let Some(cap) = self.softcap {
-                scores.par_iter_mut().for_each(|score| {
-                    *score = F::from_f64(cap * (score.to_f64() / cap).tanh());
-                });
-                bent.clear();
-                bent.extend_from_slice(scores);
-            }
-            total += self.of_block(scores, targets, classes);
-            if let Some(cap) = self.softcap {
-                // The slope of c·tanh(s/c) is 1 − (bent/c)².
-                scores.par_iter_mut().zip(&bent).for_each(|(slope, bent)| {
-                    let share = bent.to_f64() / cap;
-                    *slope = F::from_f64(slope.to_f64() * (1.0 - share * share));
-                });
-            }
-            let errors = Matrix::new(scores, block.len(), classes);
-            multiply(Work::Shared, of_weight, kept, scale, errors.transposed(), samples);
-            kept = F::ONE;
-            if !b.is_empty() {
-                for row in scores.chunks_exact(classes) {
-                    for (sum, &error) in of_bias.iter_mut().zip(row) {
-                        *sum += error * scale;
-                    }
-                }
-            }
-            multiply(Work::Shared, vectors, F::ZERO, scale, errors, weights);
-            for (&sample, slope) in block.iter().zip(vectors.chunks_exact(width)) {
-                of_hidden[sample * width..(sample + 1) * width].copy_from_slice(slope);
-            }
-        }
-        total
-    }
-
-    /// The sum of the losses of a block, whose scores are replaced by its gradient.
-    fn of_block<F: Real + Element + Pod>(&self, scores: &mut [F], targets: &[u32], classes: usize) -> f64 {
-        let memory = match F::dtype() {
-            DType::F32 => Scores::F32(bytemuck::cast_slice_mut(scores)),
-            _ => Scores::F64(bytemuck::cast_slice_mut(scores)),
-        };
-        if let Some(sum) = self.loss.sum_in_place(memory, targets, classes) {
-            return sum;
-        }
-        let device = Device::flex();
-        let logits = constant::<2, F>(scores.to_vec(), [targets.len(), classes], &device, F::dtype())
-            .autodiff()
-            .require_grad();
-        let targets: Vec<i64> = targets.iter().map(|&target| i64::from(target)).collect();
-        let targets = Tensor::<1, Int>::from_ints(targets.as_slice(), &device);
-        let loss = self.loss.summed(logits.clone(), targets);
-        let gradient = logits.grad(&loss.backward());
-        let gradient = gradient.expect("a loss depends on its scores").into_data();
-        let gradient = gradient.try_into_vec::<F>();
-        scores.copy_from_slice(&gradient.expect("the gradient is of the type of its scores"));
-        loss.into_scalar::<f64>()
     }
 }
 
@@ -368,9 +271,10 @@ mod tests {
     #[test]
     fn blocks_of_any_size_are_the_composition() {
         for dtype in [DType::F64, DType::F32] {
-            let (hidden, weight) = (tensor([7, 5], 0, dtype), tensor([11, 5], 1, dtype));
+            let (hidden, weight) = (tensor([13, 5], 0, dtype), tensor([11, 5], 1, dtype));
             let bias = tensor([11], 2, dtype);
-            let targets = Tensor::<1, Int>::from_ints([3, 0, -100, 10, 3, -100, 9], &Device::flex());
+            let targets = [3, 0, -100, 10, 3, -100, 9, 8, 1, 2, 5, 5, 0];
+            let targets = Tensor::<1, Int>::from_ints(targets, &Device::flex());
             let losses = [
                 CompSumLossConfig::new().init().unwrap(),
                 LdrKlLossConfig::new().with_lambda(3.0).init().unwrap(),
@@ -378,7 +282,8 @@ mod tests {
             for loss in losses {
                 for (softcap, reduction, memory) in [
                     (None, Reduction::Mean, 1),
-                    (None, Reduction::Sum, 400),
+                    (None, Reduction::Sum, 200),
+                    (None, Reduction::Sum, 600),
                     (Some(1.5), Reduction::Mean, 400),
                     (Some(1.5), Reduction::Mean, 1 << 20),
                 ] {
