@@ -51,6 +51,18 @@ def ldr_kl(logits, targets, scale=10.0, margin=0.1):
     return (scale * (torch.logsumexp(delta / scale, 1) - numpy.log(logits.shape[1]))).mean()
 
 
+def aldr_kl(lambdas, logits, targets, lambda0=10.0, alpha=2.0, margin=0.1):
+    own = logits.gather(1, targets[:, None])
+    delta = (logits - own + margin).scatter(1, targets[:, None], 0.0)
+    log_classes = numpy.log(logits.shape[1])
+    with torch.no_grad():
+        log_weights = torch.log_softmax(delta / lambdas[:, None], 1)
+        divergence = (log_weights.exp() * log_weights).sum(1) + log_classes
+        lambdas.copy_(lambda0 * (1 - (divergence / log_classes).clamp(0, 1) / alpha))
+    losses = lambdas * (torch.logsumexp(delta / lambdas[:, None], 1) - log_classes)
+    return (losses - 0.5 * alpha * log_classes / lambda0 * (lambdas - lambda0) ** 2).mean()
+
+
 def taylor(logits, targets):
     terms = 1 + logits + 0.5 * logits**2
     return -(torch.log(terms.gather(1, targets[:, None])[:, 0]) - torch.log(terms.sum(1))).mean()
@@ -85,6 +97,7 @@ LOGITS = {
 }
 CASES = [(name, [("logits", (4096, 1000))]) for name in LOGITS]
 CASES += [
+    ("aldr_kl", [("logits", (4096, 1000))]),
     ("cross_entropy", [("logits", (512, 32000))]),
     ("kd", [("logits", (4096, 1000)), ("teacher", (4096, 1000))]),
     ("linear_cross_entropy", [("hidden", (2048, 512)), ("weight", (32000, 512))]),
@@ -124,6 +137,9 @@ def torch_step(name, made, targets):
         variables = [tensors["logits"].requires_grad_()]
         return variables, lambda: kd(variables[0], tensors["teacher"])
     variables = [tensor.requires_grad_() for tensor in tensors.values()]
+    if name == "aldr_kl":
+        lambdas = torch.full((len(targets),), 10.0)
+        return variables, lambda: aldr_kl(lambdas, variables[0], targets)
     if name == "linear_cross_entropy":
         return variables, lambda: linear_cross_entropy(*variables, targets)
     return variables, lambda: LOGITS[name](variables[0], targets)

@@ -3,6 +3,7 @@
 //! `peer --bench CASE FOLDER` reads the arrays of the case from the folder, then answers each line of its standard input:
 //! `time` with the milliseconds that forward and backward took, `check` by writing value and gradient into the folder.
 
+use std::cell::RefCell;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -10,7 +11,7 @@ use std::time::Instant;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use thalweg::classification::spherical::{TaylorSoftmaxLossConfig, ZLossConfig};
 use thalweg::classification::{
-    CompSumLossConfig, FocalLossConfig, LdrKlLossConfig, LinearLossConfig, LogitLoss,
+    AldrKlConfig, CompSumLossConfig, FocalLossConfig, LdrKlLossConfig, LinearLossConfig, LogitLoss,
 };
 use thalweg::distillation::DistillKlLossConfig;
 
@@ -119,6 +120,16 @@ fn step(case: &str, folder: &Path) -> Step {
                     loss.forward(student.clone(), teacher.clone()),
                     vec![student.clone()],
                 )
+            });
+        }
+        "aldr_kl" => {
+            let (logits, targets) = (variable(folder, "logits"), targets(folder));
+            let loss = AldrKlConfig::new().init().expect("its defaults are in range");
+            let loss = RefCell::new(loss);
+            let ids: Vec<usize> = (0..logits.dims()[0]).collect();
+            return Box::new(move || {
+                let value = loss.borrow_mut().forward(logits.clone(), targets.clone(), &ids);
+                (value, vec![logits.clone()])
             });
         }
         "linear_cross_entropy" => {
