@@ -19,6 +19,8 @@ import numpy
 import torch
 import torch.nn.functional as F
 
+import training
+
 REPETITIONS = 15
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -186,6 +188,7 @@ def main():
     for name, shapes in CASES:
         if not wanted or name in wanted:
             run(peer, name, shapes)
+    training.main(peer, wanted, copying)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 //! `peer --bench CASE FOLDER` reads the arrays of the case from the folder, then answers each line of its standard input:
 //! `time` with the milliseconds that forward and backward took, `check` by writing value and gradient into the folder.
 
+#[path = "peer/training.rs"]
+mod training;
+
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -34,7 +37,11 @@ fn main() {
         .build_global()
         .expect("no pool was made before");
     let folder = PathBuf::from(folder);
-    rayon::scope(|_| serve(&step(case, &folder), &folder));
+    rayon::scope(|_| {
+        if !training::serve(case, &folder) {
+            serve(&step(case, &folder), &folder);
+        }
+    });
 }
 
 fn serve(step: &Step, folder: &Path) {
@@ -68,8 +75,8 @@ fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         .expect("single precision")
 }
 
-/// An array `NAME.f32` whose shape `NAME.shape` tells, as a variable.
-fn variable(folder: &Path, name: &str) -> Tensor<2> {
+/// An array `NAME.f32`, and its shape, which `NAME.shape` tells.
+fn array(folder: &Path, name: &str) -> (Vec<f32>, Vec<usize>) {
     let bytes = std::fs::read(folder.join(format!("{name}.f32"))).expect("the peer wrote the array");
     let values: Vec<f32> = bytes
         .as_chunks::<4>()
@@ -82,6 +89,11 @@ fn variable(folder: &Path, name: &str) -> Tensor<2> {
         .split_whitespace()
         .map(|extent| extent.parse().expect("a number"))
         .collect();
+    (values, shape)
+}
+
+fn variable(folder: &Path, name: &str) -> Tensor<2> {
+    let (values, shape) = array(folder, name);
     Tensor::<2>::from_data(TensorData::new(values, shape), &Device::flex())
         .autodiff()
         .require_grad()
