@@ -69,6 +69,44 @@ def mlp_step(folder, generator):
     return training(model, inputs, targets)
 
 
+def conv(folder, generator, index, inputs, outputs):
+    weight = uniform(generator, (outputs, inputs, 3, 3), 9 * inputs)
+    bias = uniform(generator, (outputs,), 9 * inputs)
+    write(folder, f"weight{index}", weight)
+    write(folder, f"bias{index}", bias)
+    layer = torch.nn.Conv2d(inputs, outputs, 3, padding=1)
+    layer.weight.data = torch.from_numpy(weight)
+    layer.bias.data = torch.from_numpy(bias)
+    return layer
+
+
+def conv_step(folder, generator):
+    inputs, targets = data(folder, generator, 128, 784)
+    first, second = conv(folder, generator, 0, 1, 32), conv(folder, generator, 1, 32, 64)
+    last = linear(folder, generator, 2, 64 * 7 * 7, 10)
+    relu, pool = torch.nn.ReLU(), torch.nn.MaxPool2d(2)
+    image = torch.nn.Unflatten(1, (1, 28, 28))
+    layers = [image, first, relu, pool, second, relu, pool, torch.nn.Flatten(), last]
+    return training(torch.nn.Sequential(*layers), inputs, targets)
+
+
+def conv2d(folder, generator, inputs, outputs):
+    layer = conv(folder, generator, 0, inputs, outputs)
+    images = generator.standard_normal((128, inputs, 28, 28)).astype(numpy.float32)
+    upstream = generator.standard_normal((128, outputs, 28, 28)).astype(numpy.float32)
+    write(folder, "inputs", images)
+    write(folder, "upstream", upstream)
+    variable, upstream = torch.from_numpy(images).requires_grad_(), torch.from_numpy(upstream)
+
+    def step():
+        variable.grad = None
+        layer.zero_grad()
+        (layer(variable) * upstream).sum().backward()
+        return variable.grad[0, 0, 5, 5] + layer.weight.grad[0, 0, 0, 0]
+
+    return step
+
+
 def adamw(folder, generator, **options):
     parameters, gradient = generator.standard_normal((2, 10_000_000)).astype(numpy.float32)
     write(folder, "parameters", parameters)
@@ -88,6 +126,10 @@ def adamw(folder, generator, **options):
 CASES = {
     "mlp_step": ("mlp_step", mlp_step, None),
     "mlp_step_by_burn": ("mlp_step_by_burn", mlp_step, None),
+    "conv2d 128x1x28x28 -> 32": ("conv2d", lambda *folder: conv2d(*folder, 1, 32), None),
+    "conv2d 128x32x28x28 -> 64": ("conv2d", lambda *folder: conv2d(*folder, 32, 64), None),
+    "conv_step": ("conv_step", conv_step, None),
+    "conv_step_by_burn": ("conv_step_by_burn", conv_step, None),
     "adamw": ("adamw", adamw, 280_000_000),
     "adamw_foreach": ("adamw", lambda *folder: adamw(*folder, foreach=True), 280_000_000),
     "adamw_fused": ("adamw", lambda *folder: adamw(*folder, fused=True), 280_000_000),
@@ -145,5 +187,5 @@ def run(peer, name, copying):
 
 def main(peer, wanted, copying):
     for name in CASES:
-        if not wanted or name in wanted:
+        if not wanted or name.split()[0] in wanted:
             run(peer, name, copying)

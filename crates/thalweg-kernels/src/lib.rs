@@ -9,7 +9,7 @@
 //! - [`rows`]: losses that need the whole row, in f64;
 //! - [`spherical`]: losses of the first two moments of a row and its target's score;
 //! - [`matrix`]: products of matrices;
-//! - [`linear`]: a linear layer and its gradients;
+//! - [`linear`], [`conv`]: a linear layer, convolutions, and their gradients;
 //! - [`log_softmax_output`], [`hierarchical_output`]: whole steps of softmax output layers over many classes;
 //! - [`optimizer`]: steps of optimisers over flat slices;
 //! - [`row_norms`]: norms of rows and their gradient;
@@ -19,6 +19,7 @@
 //! - [`memory`]: an allocator that knows each thread's peak.
 
 pub mod batch;
+pub mod conv;
 pub mod hierarchical_output;
 pub mod linear;
 pub mod log_softmax_output;

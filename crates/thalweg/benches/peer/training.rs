@@ -10,9 +10,11 @@ use std::time::Instant;
 use burn::module::{Module, Param};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::relu;
+use burn::tensor::module::max_pool2d;
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 use thalweg::classification::{CompSumLossConfig, LogitLoss};
-use thalweg::layers::{Linear, linear};
+use thalweg::layers::{Linear, conv2d, linear};
 use thalweg::optimizer::AdamWConfig;
 
 /// Something that takes steps.
@@ -29,6 +31,15 @@ pub fn serve(case: &str, folder: &Path) -> bool {
             let linear = burn::tensor::module::linear::<2>;
             Box::new(move || Box::new(Training::new(Mlp::new(folder, linear), burns(), folder)))
         }
+        "conv_step" => Box::new(|| {
+            let net = ConvNet::new(folder, conv2d, max_pool2d);
+            Box::new(Training::new(net, ours(), folder))
+        }),
+        "conv_step_by_burn" => Box::new(|| {
+            let net = ConvNet::new(folder, burn::tensor::module::conv2d, max_pool2d);
+            Box::new(Training::new(net, burns(), folder))
+        }),
+        "conv2d" => Box::new(|| Box::new(Convolution::new(folder))),
         "adamw" => Box::new(|| Box::new(Optimization::new(folder))),
         _ => return false,
     };
@@ -136,6 +147,83 @@ impl Network for Mlp {
             hidden = (self.linear.0)(hidden, layer.weight.val(), bias);
         }
         hidden
+    }
+}
+
+type ConvFunction = fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>, ConvOptions<2>) -> Tensor<4>;
+type PoolFunction = fn(Tensor<4>, MaxPoolOptions<2>) -> Tensor<4>;
+
+/// Two convolutions, each with ReLU and pooling, and a linear layer.
+#[derive(Module, Debug)]
+struct ConvNet {
+    weights: Vec<Param<Tensor<4>>>,
+    biases: Vec<Param<Tensor<1>>>,
+    last: Linear,
+    #[module(skip)]
+    functions: (ConvFunction, PoolFunction),
+}
+
+impl ConvNet {
+    fn new(folder: &Path, conv: ConvFunction, pool: PoolFunction) -> Self {
+        let name = |of: &str, index: usize| format!("{of}{index}");
+        Self {
+            weights: (0..2).map(|i| parameter(folder, &name("weight", i))).collect(),
+            biases: (0..2).map(|i| parameter(folder, &name("bias", i))).collect(),
+            last: Linear {
+                weight: parameter(folder, "weight2"),
+                bias: Some(parameter(folder, "bias2")),
+            },
+            functions: (conv, pool),
+        }
+    }
+}
+
+impl Network for ConvNet {
+    fn scores(&self, inputs: Tensor<2>) -> Tensor<2> {
+        let mut hidden = inputs.reshape([-1, 1, 28, 28]);
+        let (conv, pool) = self.functions;
+        for (weight, bias) in self.weights.iter().zip(&self.biases) {
+            hidden = conv(hidden, weight.val(), Some(bias.val()), SAME);
+            hidden = pool(relu(hidden), MaxPoolOptions::new([2, 2]));
+        }
+        self.last.forward(hidden.flatten(1, 3))
+    }
+}
+
+const SAME: ConvOptions<2> = ConvOptions {
+    stride: [1, 1],
+    padding: [(1, 1), (1, 1)],
+    dilation: [1, 1],
+    groups: 1,
+};
+
+/// Forward and backward of one convolution, whose input is a variable.
+struct Convolution {
+    input: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Tensor<1>,
+    upstream: Tensor<4>,
+}
+
+impl Convolution {
+    fn new(folder: &Path) -> Self {
+        Self {
+            input: read(folder, "inputs").autodiff().require_grad(),
+            weight: read(folder, "weight0").autodiff().require_grad(),
+            bias: read(folder, "bias0").autodiff().require_grad(),
+            upstream: read(folder, "upstream"),
+        }
+    }
+}
+
+impl Steps for Convolution {
+    fn step(&mut self) -> Tensor<1> {
+        let bias = Some(self.bias.clone());
+        let out = conv2d(self.input.clone(), self.weight.clone(), bias, SAME);
+        let gradients = (out * self.upstream.clone()).sum().backward();
+        let of = |variable: &Tensor<4>| variable.grad(&gradients).expect("the sum depends on it");
+        let of_input = of(&self.input).slice([0..1, 0..1, 5..6, 5..6]).reshape([1]);
+        of_input + of(&self.weight).slice([0..1, 0..1, 0..1, 0..1]).reshape([1])
     }
 }
 
