@@ -9,7 +9,7 @@
 //! - [`rows`]: losses that need the whole row, in f64;
 //! - [`spherical`]: losses of the first two moments of a row and its target's score;
 //! - [`matrix`]: products of matrices;
-//! - [`linear`], [`conv`]: a linear layer, convolutions, and their gradients;
+//! - [`linear`], [`conv`], [`max_pool`]: a linear layer, convolutions, max pooling, and their gradients;
 //! - [`log_softmax_output`], [`hierarchical_output`]: whole steps of softmax output layers over many classes;
 //! - [`optimizer`]: steps of optimisers over flat slices;
 //! - [`row_norms`]: norms of rows and their gradient;
@@ -24,6 +24,7 @@ pub mod hierarchical_output;
 pub mod linear;
 pub mod log_softmax_output;
 pub mod matrix;
+pub mod max_pool;
 pub mod memory;
 pub mod optimizer;
 pub mod pairs;

@@ -161,8 +161,7 @@ mod tests {
         let upstream = vec![0.1_f32; rows * outputs];
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            pool.unwrap()
-                .install(|| bias_gradient(rows, outputs, &upstream))
+            pool.unwrap().install(|| bias_gradient(rows, outputs, &upstream))
         };
         let sums = on(1);
         assert_eq!(sums, on(3));

@@ -118,6 +118,7 @@ const TURNED: usize = 1 << 19;
 /// # Panics
 /// When the sizes disagree.
 pub fn multiply<F: Real>(work: Work, out: &mut [F], keep: F, scale: F, a: Matrix<F>, b: Matrix<F>) {
+    check_sizes(&a, &b);
     assert_eq!(
         out.len(),
         a.rows * b.columns,
@@ -133,14 +134,7 @@ pub fn multiply<F: Real>(work: Work, out: &mut [F], keep: F, scale: F, a: Matrix
 ///
 /// # Panics
 /// When the sizes disagree.
-pub fn multiply_into<F: Real>(
-    work: Work,
-    out: MatrixMut<F>,
-    keep: F,
-    scale: F,
-    a: Matrix<F>,
-    b: Matrix<F>,
-) {
+pub fn multiply_into<F: Real>(work: Work, out: MatrixMut<F>, keep: F, scale: F, a: Matrix<F>, b: Matrix<F>) {
     check_sizes(&a, &b);
     assert_eq!(
         (out.rows, out.columns),
@@ -208,7 +202,13 @@ unsafe fn run<F: Real>(
     for first in (0..b.columns).step_by(width) {
         let columns = width.min(b.columns - first);
         let turned = &mut rows[..b.rows * columns];
-        transpose(work, &b.data[first * b.column_stride..], b.column_stride, turned, b.rows);
+        transpose(
+            work,
+            &b.data[first * b.column_stride..],
+            b.column_stride,
+            turned,
+            b.rows,
+        );
         let block = Matrix::new(turned, b.rows, columns);
         // SAFETY: columns `first..first + columns` of what the caller vouches for.
         unsafe { gemm(work, out.add(first), row_stride, keep, scale, a, block) };
@@ -319,7 +319,10 @@ mod tests {
         // One row of the left operand is below the size from which the right one is transposed first.
         let (m, k, n, gap) = (17, 40, 2 * (TURNED / 40) + 3, 2);
         let mut stream = Stream::new(0, "matrix blocks", 0);
-        let (a, b) = (normal(&mut stream, m * (k + gap)), normal(&mut stream, n * (k + gap)));
+        let (a, b) = (
+            normal(&mut stream, m * (k + gap)),
+            normal(&mut stream, n * (k + gap)),
+        );
         let left = Matrix::strided(&a, m, k, k + gap);
         let right = Matrix::strided(&b, n, k, k + gap).transposed();
         let whole = product(Work::Shared, left, right);

@@ -23,21 +23,20 @@ fn every_product(shape: &Shape, mut visit: impl FnMut(usize, usize, usize)) {
             for (z, y, x) in
                 (0..depth).flat_map(|z| (0..height).flat_map(move |y| (0..width).map(move |x| (z, y, x))))
             {
-                let out =
-                    (((image * outputs * groups + channel) * depth + z) * height + y) * width + x;
+                let out = (((image * outputs * groups + channel) * depth + z) * height + y) * width + x;
                 for c in 0..inputs {
                     for (i, j, k) in
                         (0..kd).flat_map(|i| (0..kh).flat_map(move |j| (0..kw).map(move |k| (i, j, k))))
                     {
-                        let (Some(a), Some(b), Some(d)) = (place(0, z, i), place(1, y, j), place(2, x, k)) else {
+                        let (Some(a), Some(b), Some(d)) = (place(0, z, i), place(1, y, j), place(2, x, k))
+                        else {
                             continue;
                         };
                         let from = channel / outputs * inputs + c;
-                        let input = (((image * inputs * groups + from) * shape.input[0] + a)
-                            * shape.input[1]
-                            + b)
-                            * shape.input[2]
-                            + d;
+                        let input =
+                            (((image * inputs * groups + from) * shape.input[0] + a) * shape.input[1] + b)
+                                * shape.input[2]
+                                + d;
                         let weight = (((channel * inputs + c) * kd + i) * kh + j) * kw + k;
                         visit(input, weight, out);
                     }
@@ -64,7 +63,9 @@ fn holds(shape: &Shape, seed: u64) -> Result<(), TestCaseError> {
     let bias = numbers(channels, seed + 2);
     let upstream = numbers(shape.batch * shape.image_out(), seed + 3);
     let pixels = shape.pixels_out();
-    let mut out: Vec<f64> = (0..upstream.len()).map(|at| bias[at / pixels % channels]).collect();
+    let mut out: Vec<f64> = (0..upstream.len())
+        .map(|at| bias[at / pixels % channels])
+        .collect();
     let (mut of_input, mut of_weight) = (vec![0.0; input.len()], vec![0.0; weight.len()]);
     every_product(shape, |x, w, y| {
         out[y] += input[x] * weight[w];
@@ -85,7 +86,13 @@ fn holds(shape: &Shape, seed: u64) -> Result<(), TestCaseError> {
 
 fn axis() -> impl Strategy<Value = (usize, usize, usize, (usize, usize), usize)> {
     // Size, kernel, stride, padding, dilation; kernels up to as large as the padded input.
-    (1_usize..9, 1_usize..5, 1_usize..4, (0_usize..4, 0_usize..4), 1_usize..4)
+    (
+        1_usize..9,
+        1_usize..5,
+        1_usize..4,
+        (0_usize..4, 0_usize..4),
+        1_usize..4,
+    )
 }
 
 proptest! {
@@ -144,10 +151,7 @@ fn a_kernel_as_large_as_the_padded_input_gives_one_pixel() {
 fn the_bits_do_not_depend_on_the_number_of_threads() {
     for batch in [1, 33] {
         let shape = Shape::new([batch, 16, 1, 28, 28], [24, 16, 1, 3, 3], PLAIN).unwrap();
-        let (input, weight) = (
-            numbers(batch * shape.image_in(), 0),
-            numbers(shape.weights(), 1),
-        );
+        let (input, weight) = (numbers(batch * shape.image_in(), 0), numbers(shape.weights(), 1));
         let upstream = numbers(batch * shape.image_out(), 2);
         let on = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
@@ -211,7 +215,13 @@ fn impossible_shapes_say_why() {
         stride: [1, 0, 1],
         ..PLAIN
     };
-    assert_eq!(refused(input, [2, 4, 1, 3, 3], still), "a stride is 0; it must be at least 1");
+    assert_eq!(
+        refused(input, [2, 4, 1, 3, 3], still),
+        "a stride is 0; it must be at least 1"
+    );
     let no_width = [2, 4, 1, 3, 0];
-    assert_eq!(refused(input, no_width, PLAIN), "a side of the kernel is 0; it must be at least 1");
+    assert_eq!(
+        refused(input, no_width, PLAIN),
+        "a side of the kernel is 0; it must be at least 1"
+    );
 }

@@ -10,11 +10,11 @@ use std::time::Instant;
 use burn::module::{Module, Param};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::relu;
-use burn::tensor::module::max_pool2d;
+use burn::tensor::module;
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 use thalweg::classification::{CompSumLossConfig, LogitLoss};
-use thalweg::layers::{Linear, conv2d, linear};
+use thalweg::layers::{Linear, conv2d, linear, max_pool2d};
 use thalweg::optimizer::AdamWConfig;
 
 /// Something that takes steps.
@@ -28,7 +28,7 @@ pub fn serve(case: &str, folder: &Path) -> bool {
     let make: Box<dyn Fn() -> Box<dyn Steps>> = match case {
         "mlp_step" => Box::new(|| Box::new(Training::new(Mlp::new(folder, linear), ours(), folder))),
         "mlp_step_by_burn" => {
-            let linear = burn::tensor::module::linear::<2>;
+            let linear = module::linear::<2>;
             Box::new(move || Box::new(Training::new(Mlp::new(folder, linear), burns(), folder)))
         }
         "conv_step" => Box::new(|| {
@@ -36,7 +36,7 @@ pub fn serve(case: &str, folder: &Path) -> bool {
             Box::new(Training::new(net, ours(), folder))
         }),
         "conv_step_by_burn" => Box::new(|| {
-            let net = ConvNet::new(folder, burn::tensor::module::conv2d, max_pool2d);
+            let net = ConvNet::new(folder, module::conv2d, module::max_pool2d);
             Box::new(Training::new(net, burns(), folder))
         }),
         "conv2d" => Box::new(|| Box::new(Convolution::new(folder))),

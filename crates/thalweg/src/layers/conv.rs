@@ -155,7 +155,11 @@ impl ConvPass {
         ]
     }
 
-    fn all_gradients(&self, upstream: &CpuFloats, [input, weight, bias]: [bool; 3]) -> [Option<CpuFloats>; 3] {
+    fn all_gradients(
+        &self,
+        upstream: &CpuFloats,
+        [input, weight, bias]: [bool; 3],
+    ) -> [Option<CpuFloats>; 3] {
         let wanted = Wanted { input, weight, bias };
         match upstream.dtype() {
             DType::F32 => self.gradients::<f32>(upstream.slice(), wanted),

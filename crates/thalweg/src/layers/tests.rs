@@ -2,7 +2,7 @@ use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::store::ModuleRecord;
 use burn::tensor::DType;
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use proptest::prelude::*;
 
 use super::*;
@@ -94,6 +94,45 @@ proptest! {
 }
 
 #[test]
+fn pooling_is_burns() {
+    for (dtype, options) in [
+        (DType::F32, MaxPoolOptions::new([2, 2])),
+        (
+            DType::F64,
+            MaxPoolOptions::new([3, 2])
+                .with_stride([1, 3])
+                .with_dilation([2, 1]),
+        ),
+        (
+            DType::F64,
+            MaxPoolOptions::new([3, 3])
+                .with_stride([2, 2])
+                .with_padding([1, 1]),
+        ),
+        // These two are burn's own.
+        (DType::F32, MaxPoolOptions::new([2, 2]).with_ceil_mode(true)),
+        (DType::F64, MaxPoolOptions::new([1, 2]).with_padding([0, 1])),
+    ] {
+        let input = variable([2, 3, 9, 7], 0, dtype);
+        let ours = max_pool2d(input.clone(), options.clone());
+        let theirs = burn::tensor::module::max_pool2d(input.clone(), options);
+        near(
+            &all(ours, &input, &input, None),
+            &all(theirs, &input, &input, None),
+            dtype,
+        );
+    }
+}
+
+#[test]
+#[should_panic(
+    expected = "input [1, 1, 2, 5]: a window that spans [3, 3] does not fit into [2, 5] padded by [0, 0]"
+)]
+fn a_window_that_does_not_fit_is_named() {
+    max_pool2d(variable([1, 1, 2, 5], 0, DType::F32), MaxPoolOptions::new([3, 3]));
+}
+
+#[test]
 fn a_convolution_of_volumes_is_burns() {
     for dtype in [DType::F32, DType::F64] {
         for (padding, groups) in [([0, 1, 2], 1), ([1, 0, 1], 2)] {
@@ -130,7 +169,12 @@ fn strided_views_are_read_and_constants_have_no_gradient() {
     let gradients = out.sum().backward();
     let sums = floats(constant.clone().sum_dim(0));
     let found = floats(weight.grad(&gradients).unwrap());
-    assert!(found.chunks(3).zip(sums).all(|(row, sum)| row.iter().all(|x| (x - sum).abs() < 1e-12)));
+    assert!(
+        found
+            .chunks(3)
+            .zip(sums)
+            .all(|(row, sum)| row.iter().all(|x| (x - sum).abs() < 1e-12))
+    );
     let plain = linear(constant, weight.without_autodiff(), None);
     assert!(!plain.is_autodiff());
 }
@@ -178,7 +222,8 @@ impl All {
     fn forward(&self, input: Tensor<4>) -> Tensor<2> {
         let [batch, ..] = input.dims();
         let hidden = self.planes.forward(input).reshape([batch, 1, 4, 4, 4]);
-        self.linear.forward(self.volumes.forward(hidden).reshape([batch as i64 * 2, -1]))
+        self.linear
+            .forward(self.volumes.forward(hidden).reshape([batch as i64 * 2, -1]))
     }
 }
 
@@ -211,14 +256,18 @@ fn initial_weights_are_uniform_in_the_inverse_root_of_what_is_read() {
 #[test]
 fn impossible_layers_are_refused() {
     let mut stream = Stream::new(0, "weights", 0);
-    let error = Conv2dConfig::new([4, 6], [3, 3]).with_groups(4).init(&mut stream, &Device::flex());
+    let error = Conv2dConfig::new([4, 6], [3, 3])
+        .with_groups(4)
+        .init(&mut stream, &Device::flex());
     assert_eq!(
         error.err().unwrap().to_string(),
         "6 output channels do not make 4 equal groups"
     );
     let error = Conv3dConfig::new([4, 6], [3, 0, 3]).init(&mut stream, &Device::flex());
     assert!(error.is_err());
-    let error = Conv2dConfig::new([4, 6], [3, 3]).with_groups(0).init(&mut stream, &Device::flex());
+    let error = Conv2dConfig::new([4, 6], [3, 3])
+        .with_groups(0)
+        .init(&mut stream, &Device::flex());
     assert!(error.is_err());
 }
 
@@ -234,6 +283,9 @@ fn a_linear_layer_names_shapes_that_disagree() {
     expected = "input [1, 1, 2, 5], weight [1, 1, 3, 3]: a kernel that spans 3 does not fit into a padded height of 2"
 )]
 fn a_convolution_names_what_does_not_fit() {
-    let (input, weight) = (variable([1, 1, 2, 5], 0, DType::F32), variable([1, 1, 3, 3], 0, DType::F32));
+    let (input, weight) = (
+        variable([1, 1, 2, 5], 0, DType::F32),
+        variable([1, 1, 3, 3], 0, DType::F32),
+    );
     conv2d(input, weight, None, ConvOptions::new([1, 1], [0, 0], [1, 1], 1));
 }

@@ -33,9 +33,13 @@ impl AdamWConfig {
     /// # Errors
     /// When a parameter is out of its range.
     pub fn build(&self) -> Result<AdamW, ConfigError> {
-        let epsilon = require("AdamW", "epsilon", self.epsilon, "above 0 and finite", |epsilon| {
-            epsilon > 0.0 && epsilon.is_finite()
-        })?;
+        let epsilon = require(
+            "AdamW",
+            "epsilon",
+            self.epsilon,
+            "above 0 and finite",
+            |epsilon| epsilon > 0.0 && epsilon.is_finite(),
+        )?;
         Ok(AdamW {
             beta_1: factor("AdamW", "beta_1", self.beta_1)?,
             beta_2: factor("AdamW", "beta_2", self.beta_2)?,
@@ -71,9 +75,9 @@ pub struct AdamW {
 /// What [`AdamW`] keeps of a parameter: steps taken and the two moments.
 #[derive(Clone, Debug)]
 pub struct AdamWState<const D: usize> {
-    steps: u64,
-    first_moment: Tensor<D>,
-    second_moment: Tensor<D>,
+    pub(super) steps: u64,
+    pub(super) first_moment: Tensor<D>,
+    pub(super) second_moment: Tensor<D>,
 }
 
 impl<const D: usize> RecordState for AdamWState<D> {

@@ -92,11 +92,22 @@ fn adamw_is_its_formula() {
     let expected = by_formula(|t, x, g, [m, v]| {
         *m = 0.9 * *m + 0.1 * g;
         *v = 0.99 * *v + 0.01 * g * g;
-        let (mean, square) = (*m / (1.0 - 0.9_f64.powi(t as i32)), *v / (1.0 - 0.99_f64.powi(t as i32)));
+        let (mean, square) = (
+            *m / (1.0 - 0.9_f64.powi(t as i32)),
+            *v / (1.0 - 0.99_f64.powi(t as i32)),
+        );
         *x -= RATE * (0.1 * *x + mean / (square.sqrt() + 1e-8));
     });
-    near(&after_steps(config.init().unwrap(), DType::F64, 4), &expected, 1e-13);
-    near(&after_steps(config.init().unwrap(), DType::F32, 4), &expected, 2e-6);
+    near(
+        &after_steps(config.init().unwrap(), DType::F64, 4),
+        &expected,
+        1e-13,
+    );
+    near(
+        &after_steps(config.init().unwrap(), DType::F32, 4),
+        &expected,
+        2e-6,
+    );
 }
 
 #[test]
@@ -115,7 +126,11 @@ fn gradient_descent_is_its_formula() {
                     Momentum::Nesterov => slope + 0.9 * *u,
                 };
         });
-        near(&after_steps(config.init().unwrap(), DType::F64, 4), &expected, 1e-13);
+        near(
+            &after_steps(config.init().unwrap(), DType::F64, 4),
+            &expected,
+            1e-13,
+        );
     }
 }
 
@@ -127,7 +142,11 @@ fn lion_is_its_formula() {
         *m = 0.99 * *m + 0.01 * g;
         *x -= RATE * (direction.signum() + 0.1 * *x);
     });
-    near(&after_steps(config.init().unwrap(), DType::F64, 4), &expected, 1e-13);
+    near(
+        &after_steps(config.init().unwrap(), DType::F64, 4),
+        &expected,
+        1e-13,
+    );
 }
 
 #[test]
@@ -223,7 +242,10 @@ fn a_saved_state_goes_on_as_if_nothing_had_happened() {
             let one = optimizer.step(RATE, pair.clone(), gradients());
             let other = restored.step(RATE, pair.clone(), gradients());
             assert_eq!(one.values(), other.values());
-            assert_ne!(one.values(), make().step(RATE, pair.clone(), gradients()).values());
+            assert_ne!(
+                one.values(),
+                make().step(RATE, pair.clone(), gradients()).values()
+            );
         }
     }
 }
