@@ -84,8 +84,11 @@ fn holds(shape: &Shape, seed: u64) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-fn axis() -> impl Strategy<Value = (usize, usize, usize, (usize, usize), usize)> {
-    // Size, kernel, stride, padding, dilation; kernels up to as large as the padded input.
+/// Size, kernel, stride, padding, dilation.
+type Axis = (usize, usize, usize, (usize, usize), usize);
+
+fn axis() -> impl Strategy<Value = Axis> {
+    // Kernels up to as large as the padded input.
     (
         1_usize..9,
         1_usize..5,
@@ -108,7 +111,7 @@ proptest! {
         if flat {
             axes[0] = (1, 1, 1, (0, 0), 1);
         }
-        let of = |pick: fn(&(usize, usize, usize, (usize, usize), usize)) -> usize| {
+        let of = |pick: fn(&Axis) -> usize| {
             [pick(&axes[0]), pick(&axes[1]), pick(&axes[2])]
         };
         let ([d, h, w], [i, j, k]) = (of(|a| a.0), of(|a| a.1));

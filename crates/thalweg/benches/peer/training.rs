@@ -250,7 +250,7 @@ impl Steps for Optimization {
         let mut gradients = GradientsParams::new();
         gradients.register(model.id, self.gradient.clone());
         let model = self.optimizer.step(1e-3, model, gradients);
-        let first = model.val().without_autodiff().slice([0..1]);
+        let first = model.val().without_autodiff().narrow(0, 0, 1);
         self.model = Some(model);
         first
     }
