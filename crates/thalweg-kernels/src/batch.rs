@@ -130,6 +130,58 @@ pub fn forward_backward<F: Real>(
     }
 }
 
+/// As [`forward_backward`], the gradient taking the place of the scores: no second array of their size.
+///
+/// # Panics
+/// When the sizes disagree or a target is not in `0..classes`.
+pub fn forward_backward_in_place<F: Real>(
+    kernel: &impl RowKernel,
+    scores: &mut [F],
+    targets: &[u32],
+    classes: usize,
+    scale: f64,
+    losses: &mut [F],
+) {
+    check(scores, targets, classes, losses);
+    let rows = block_rows(classes);
+    let fresh = || vec![F::ZERO; rows * classes];
+    let run = |scratch: &mut Vec<F>, (block, ((scores, losses), targets)): InPlace<F>| {
+        let gradient = &mut scratch[..scores.len()];
+        let first = block * rows;
+        kernel.gradients(
+            Rows {
+                first,
+                scores,
+                targets,
+                classes,
+            },
+            scale,
+            losses,
+            gradient,
+        );
+        scores.copy_from_slice(gradient);
+    };
+    if scores.len() < PARALLEL {
+        let mut scratch = fresh();
+        scores
+            .chunks_mut(rows * classes)
+            .zip(losses.chunks_mut(rows))
+            .zip(targets.chunks(rows))
+            .enumerate()
+            .for_each(|block| run(&mut scratch, block));
+    } else {
+        scores
+            .par_chunks_mut(rows * classes)
+            .zip(losses.par_chunks_mut(rows))
+            .zip(targets.par_chunks(rows))
+            .enumerate()
+            .for_each_init(fresh, run);
+    }
+}
+
+/// A task in place: its number, its scores, its losses and its targets.
+type InPlace<'a, F> = (usize, ((&'a mut [F], &'a mut [F]), &'a [u32]));
+
 fn check<F>(scores: &[F], targets: &[u32], classes: usize, losses: &[F]) {
     assert!(classes >= 1, "a row needs at least one class");
     assert_eq!(

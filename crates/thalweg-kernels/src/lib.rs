@@ -13,6 +13,7 @@
 //! - [`log_softmax_output`], [`hierarchical_output`]: whole steps of softmax output layers over many classes;
 //! - [`optimizer`]: steps of optimisers over flat slices;
 //! - [`row_norms`]: norms of rows and their gradient;
+//! - [`lanes`]: sums, maxima and exponentials over a row, as vector code;
 //! - [`real`]: the two float types and their vectorisable exponential;
 //! - [`simd`]: which instruction set a kernel runs on;
 //! - [`random`]: random streams derived by name;
@@ -21,6 +22,7 @@
 pub mod batch;
 pub mod conv;
 pub mod hierarchical_output;
+pub mod lanes;
 pub mod linear;
 pub mod log_softmax_output;
 pub mod matrix;

@@ -6,6 +6,7 @@
 use rayon::prelude::*;
 
 use crate::dispatch;
+use crate::lanes::{LANES, WIDEN, add_sum, exponentials, largest, total};
 use crate::matrix::{Matrix, Work, multiply};
 use crate::real::Real;
 
@@ -151,33 +152,18 @@ pub fn step<F: Real>(
     }
 }
 
-const LANES: usize = 64;
-
 /// The largest of some scores, and `Σ exp(o − largest)`.
 fn largest_and_sum<F: Real>(scores: &[F]) -> (f64, f64) {
     #[inline(always)]
     fn body<F: Real>(scores: &[F], out: &mut (f64, f64)) {
-        let mut lanes = [F::NEG_INFINITY; LANES];
-        let (chunks, tail) = scores.as_chunks::<LANES>();
-        for chunk in chunks {
-            for (lane, &score) in lanes.iter_mut().zip(chunk) {
-                *lane = score.larger(*lane);
-            }
+        let mut scratch = [F::ZERO; WIDEN];
+        let (top, mut wide) = (largest(scores), [0.0; LANES]);
+        for piece in scores.chunks(WIDEN) {
+            let exps = &mut scratch[..piece.len()];
+            exponentials(piece, top, F::ONE, exps);
+            add_sum(&mut wide, [exps], |[e]| e);
         }
-        let largest = lanes
-            .iter()
-            .chain(tail)
-            .fold(F::NEG_INFINITY, |a, &b| b.larger(a));
-        let mut lanes = [F::ZERO; LANES];
-        for chunk in chunks {
-            for (lane, &score) in lanes.iter_mut().zip(chunk) {
-                *lane += (score - largest).exp_lane();
-            }
-        }
-        for (lane, &score) in lanes.iter_mut().zip(tail) {
-            *lane += (score - largest).exp_lane();
-        }
-        *out = (largest.to_f64(), lanes.iter().map(|lane| lane.to_f64()).sum());
+        *out = (top.to_f64(), total(wide));
     }
     let mut both = (0.0, 0.0);
     let out = &mut both;
@@ -189,7 +175,7 @@ fn to_probabilities<F: Real>(scores: &mut [F], log_total: F) {
     #[inline(always)]
     fn body<F: Real>(scores: &mut [F], log_total: F) {
         for score in scores {
-            *score = (*score - log_total).exp_lane();
+            *score = (*score - log_total).exp_below();
         }
     }
     dispatch!([F: Real] body, (scores: &mut [F], log_total: F));

@@ -6,8 +6,13 @@
 //! A member may also say how the scores of a row [enter](Entry) its softmax: by a temperature, and with a margin; how
 //! much each [class weighs](ClassWeights) in what it spreads over all; and which rows do not count.
 
+mod divergence;
+
+pub use divergence::DivergenceFromUniform;
+
 use crate::batch::{RowKernel, Rows};
 use crate::dispatch;
+use crate::lanes::{LANES, WIDEN, add_sum, exponentials, largest, sum, total};
 use crate::real::Real;
 
 /// What a member may know of a row.
@@ -15,6 +20,8 @@ use crate::real::Real;
 pub struct Row {
     /// `log p_y`, accurate also where `p_y` is within rounding of 1.
     pub log_p: f64,
+    /// `p_y`.
+    pub p: f64,
     /// `1 − p_y`, accurate also where it is tiny.
     pub rest: f64,
     /// `(1/classes) Σ_k w_k log p_k` with the [class weights](Member::class_weights) w, 1 where there are none; only
@@ -138,14 +145,14 @@ impl<M: Member> RowKernel for OfSoftmax<'_, M> {
                 .chunks_exact(rows.classes)
                 .zip(rows.targets)
                 .zip(losses);
+            let mut scratch = [F::ZERO; WIDEN];
             for (index, ((row, &y), loss)) in (rows.first..).zip(each) {
                 if !member.counts(index) {
                     *loss = F::ZERO;
                     continue;
                 }
                 let entered = Entered::new(row, y as usize, index, member.entry(index));
-                let (before, after) = entered.others();
-                let rest = entered.sum_exp(before) + entered.sum_exp(after);
+                let rest = entered.sum_of_others(&mut scratch);
                 *loss = F::from_f64(member.row(entered.statistics(member, rest)).loss);
             }
         }
@@ -192,10 +199,10 @@ fn gradient_block<F: Real, M: Member>(
         }
         let y = y as usize;
         let entered = Entered::new(row, y, index, member.entry(index));
-        let (before, after) = entered.others();
-        let (before_out, at_and_after_out) = gradient.split_at_mut(y);
-        let rest = entered.exp_into(before, before_out) + entered.exp_into(after, &mut at_and_after_out[1..]);
-        let own = entered.exponent(entered.own).exp_lane();
+        exponentials(row, entered.largest, entered.scale, gradient);
+        gradient[y] = F::ZERO;
+        let rest = sum([gradient], |[e]| e);
+        let own = ((entered.own - entered.largest) * entered.scale).exp_below();
         gradient[y] = own;
         let statistics = entered.statistics(member, rest);
         let coefficients = member.row(statistics);
@@ -245,10 +252,10 @@ impl<'a, F: Real> Entered<'a, F> {
     #[inline(always)]
     fn new(row: &'a [F], y: usize, index: usize, entry: Entry) -> Self {
         let (own, largest) = if entry.offset == 0.0 {
-            (row[y], maximum(row))
+            (row[y], largest(row))
         } else {
             let own = row[y] + F::from_f64(entry.offset);
-            let others = maximum(&row[..y]).larger(maximum(&row[y + 1..]));
+            let others = largest(&row[..y]).larger(largest(&row[y + 1..]));
             (own, own.larger(others))
         };
         let scale = F::from_f64(entry.scale);
@@ -263,15 +270,21 @@ impl<'a, F: Real> Entered<'a, F> {
         }
     }
 
-    /// The scores before the target's, and after it.
+    /// `Σ_{k≠y}` of the exponentials, by pieces of the length of `scratch`.
     #[inline(always)]
-    fn others(&self) -> (&'a [F], &'a [F]) {
-        (&self.row[..self.y], &self.row[self.y + 1..])
-    }
-
-    #[inline(always)]
-    fn exponent(&self, score: F) -> F {
-        (score - self.largest) * self.scale
+    fn sum_of_others(&self, scratch: &mut [F; WIDEN]) -> f64 {
+        let mut wide = [0.0; LANES];
+        let mut start = 0;
+        for piece in self.row.chunks(WIDEN) {
+            let exps = &mut scratch[..piece.len()];
+            exponentials(piece, self.largest, self.scale, exps);
+            if let Some(own) = self.y.checked_sub(start).and_then(|at| exps.get_mut(at)) {
+                *own = F::ZERO;
+            }
+            add_sum(&mut wide, [exps], |[e]| e);
+            start += WIDEN;
+        }
+        total(wide)
     }
 
     /// The statistics, given `rest = Σ_{k≠y}` of the exponentials.
@@ -280,9 +293,9 @@ impl<'a, F: Real> Entered<'a, F> {
         let Entry { scale, offset } = self.entry;
         let below = (self.own - self.largest).to_f64() * scale;
         // With u = Σ_{k≠y} exp(z_k − z_y): log p_y = −log(1 + u), 1 − p_y = u / (1 + u).
-        let own = below.exp();
-        let total = own + rest;
-        let log_total = total.ln();
+        let own = below.exp_below();
+        let all = own + rest;
+        let log_total = all.ln();
         let log_p = if own >= rest {
             -(rest / own).ln_1p()
         } else {
@@ -295,13 +308,14 @@ impl<'a, F: Real> Entered<'a, F> {
                 sum * scale / self.row.len() as f64 - weights.mean() * log_total
             }
             None => {
-                let mean = (lane_sum(self.row) + offset) / self.row.len() as f64;
+                let mean = (sum([self.row], |[score]| score) + offset) / self.row.len() as f64;
                 (mean - self.largest.to_f64()) * scale - log_total
             }
         };
         Row {
             log_p,
-            rest: rest / total,
+            p: own / all,
+            rest: rest / all,
             mean_log_p,
             log_sum_exp: self.largest.to_f64() * scale + log_total,
             target: self.y,
@@ -313,103 +327,14 @@ impl<'a, F: Real> Entered<'a, F> {
     /// `Σ_k w_k (h_k − largest)`.
     #[inline(always)]
     fn weighted_sum(&self, weights: &[f64]) -> f64 {
-        let mut lanes = [F::ZERO; LANES];
-        let (chunks, tail) = self.row.as_chunks::<LANES>();
-        let (weight_chunks, weight_tail) = weights.as_chunks::<LANES>();
-        for (chunk, weights) in chunks.iter().zip(weight_chunks) {
-            for ((lane, &value), &weight) in lanes.iter_mut().zip(chunk).zip(weights) {
-                *lane += (value - self.largest) * F::from_f64(weight);
+        let mut wide = [0.0; LANES];
+        for (scores, weights) in self.row.chunks(LANES).zip(weights.chunks(LANES)) {
+            for ((wide, &score), &weight) in wide.iter_mut().zip(scores).zip(weights) {
+                *wide += (score - self.largest).to_f64() * weight;
             }
         }
-        for ((lane, &value), &weight) in lanes.iter_mut().zip(tail).zip(weight_tail) {
-            *lane += (value - self.largest) * F::from_f64(weight);
-        }
-        wide_sum(&lanes)
+        total(wide)
     }
-
-    #[inline(always)]
-    fn sum_exp(&self, part: &[F]) -> f64 {
-        let mut lanes = [F::ZERO; LANES];
-        let (chunks, tail) = part.as_chunks::<LANES>();
-        for chunk in chunks {
-            for (lane, &value) in lanes.iter_mut().zip(chunk) {
-                *lane += self.exponent(value).exp_lane();
-            }
-        }
-        for (lane, &value) in lanes.iter_mut().zip(tail) {
-            *lane += self.exponent(value).exp_lane();
-        }
-        wide_sum(&lanes)
-    }
-
-    /// As [`Self::sum_exp`], keeping the exponentials.
-    #[inline(always)]
-    fn exp_into(&self, part: &[F], out: &mut [F]) -> f64 {
-        let mut lanes = [F::ZERO; LANES];
-        let (chunks, tail) = part.as_chunks::<LANES>();
-        let (out_chunks, out_tail) = out.as_chunks_mut::<LANES>();
-        for (chunk, out) in chunks.iter().zip(out_chunks) {
-            for ((lane, &value), out) in lanes.iter_mut().zip(chunk).zip(out) {
-                let e = self.exponent(value).exp_lane();
-                *out = e;
-                *lane += e;
-            }
-        }
-        for ((lane, &value), out) in lanes.iter_mut().zip(tail).zip(out_tail) {
-            let e = self.exponent(value).exp_lane();
-            *out = e;
-            *lane += e;
-        }
-        wide_sum(&lanes)
-    }
-}
-
-const LANES: usize = 64;
-
-#[inline(always)]
-fn maximum<F: Real>(row: &[F]) -> F {
-    let mut lanes = [F::NEG_INFINITY; LANES];
-    let (chunks, tail) = row.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane = value.larger(*lane);
-        }
-    }
-    let largest = if chunks.is_empty() {
-        F::NEG_INFINITY
-    } else {
-        fold(lanes, F::larger)
-    };
-    tail.iter().fold(largest, |largest, &value| value.larger(largest))
-}
-
-#[inline(always)]
-fn lane_sum<F: Real>(row: &[F]) -> f64 {
-    let mut lanes = [F::ZERO; LANES];
-    let (chunks, tail) = row.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane += value;
-        }
-    }
-    for (lane, &value) in lanes.iter_mut().zip(tail) {
-        *lane += value;
-    }
-    wide_sum(&lanes)
-}
-
-#[inline(always)]
-fn wide_sum<F: Real>(lanes: &[F; LANES]) -> f64 {
-    lanes.iter().map(|lane| lane.to_f64()).sum()
-}
-
-#[inline(always)]
-fn fold<F: Real>(lanes: [F; LANES], combine: impl Fn(F, F) -> F) -> F {
-    let mut folded = lanes[0];
-    for &lane in &lanes[1..] {
-        folded = combine(lane, folded);
-    }
-    folded
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use crate::batch::{RowKernel, Rows};
 use crate::dispatch;
+use crate::lanes::sum;
 use crate::real::Real;
 
 /// What a member may know of a row.
@@ -53,11 +54,11 @@ impl Moments {
     pub fn of_row<F: Real>(row: &[F], target: usize) -> Self {
         let count = row.len() as f64;
         let own = row[target];
-        let lead = lane_sum(row, |score| score - own) / count;
+        let lead = sum([row], |[score]| score - own) / count;
         let centre = F::from_f64(lead);
         // What rounding the centre to F left.
         let rest = lead - centre.to_f64();
-        let squares = lane_sum(row, |score| {
+        let squares = sum([row], |[score]| {
             let deviation = (score - own) - centre;
             deviation * deviation
         });
@@ -179,23 +180,6 @@ fn gradient_block<F: Real, M: Member>(
         let at_target = slopes.centred * moments.deviation + slopes.uniform + slopes.target;
         gradient[target] = F::from_f64(at_target * scale);
     }
-}
-
-const LANES: usize = 64;
-
-#[inline(always)]
-fn lane_sum<F: Real>(row: &[F], term: impl Fn(F) -> F) -> f64 {
-    let mut lanes = [F::ZERO; LANES];
-    let (chunks, tail) = row.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (lane, &score) in lanes.iter_mut().zip(chunk) {
-            *lane += term(score);
-        }
-    }
-    for (lane, &score) in lanes.iter_mut().zip(tail) {
-        *lane += term(score);
-    }
-    lanes.iter().map(|lane| lane.to_f64()).sum()
 }
 
 #[cfg(test)]

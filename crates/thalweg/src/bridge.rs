@@ -1,9 +1,16 @@
-//! All contact with burn's internals: borrowing a CPU tensor's memory, and one autodiff node.
+//! All contact with burn's internals: borrowing a CPU tensor's memory, and two autodiff nodes.
 //!
-//! There are two nodes. Through [`with_gradients`], whatever knows its own gradient (a fused kernel, an objective with a
-//! closed form, a user's own `∂L/∂score`) hands value and gradients over together; backward is the stored gradient times the
-//! upstream one, with no multiplication when the upstream is 1. Through [`with_operation`], a layer hands over its output and
-//! the kernel that computes gradients once the upstream one is known.
+//! Through [`with_gradients`], whatever knows its own gradient (a fused kernel, an objective with a closed form, a user's own
+//! `∂L/∂score`) hands value and gradients over together; backward is the stored gradient times the upstream one, with no
+//! multiplication when the upstream is 1. Through [`with_operation`], a layer hands over its output and the kernel that
+//! computes gradients once the upstream one is known.
+//!
+//! Memory of large gradients is used again from step to step; [`release`] lets go of it.
+
+mod recycled;
+
+pub use recycled::release;
+pub(crate) use recycled::written;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;

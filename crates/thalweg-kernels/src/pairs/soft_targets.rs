@@ -1,8 +1,8 @@
 //! Cross-entropy of a row of scores to a row of class probabilities, `ℓ = −Σ_k a_k log p_k + z (log Σ exp)²` with
 //! `a_k = w_k ((1−ε) t_k + ε/classes)`: value and gradient `(Σ_k a_k + 2 z log Σ exp)·p − a` in one pass.
 
-use super::softmax::{exponentials, maximum};
-use super::{LANES, PairLoss};
+use super::PairLoss;
+use crate::lanes::{exponentials, largest, sum};
 use crate::real::Real;
 
 /// Cross-entropy to target probabilities t, the second row of its pair.
@@ -27,13 +27,15 @@ impl PairLoss for SoftTargets<'_> {
         scratch: &mut [F],
     ) -> f64 {
         self.shares(targets, scratch);
-        let top = maximum(scores);
-        let (mass, gap) = mass_and_gap(scratch, scores, top);
-        let sum = exponentials(scores, top, F::ONE, gradient);
-        let below_top = sum.ln();
+        let top = largest(scores);
+        let mass = sum([scratch], |[a]| a);
+        let gap = sum([scratch, scores], |[a, score]| a * (top - score));
+        exponentials(scores, top, F::ONE, gradient);
+        let total = sum([gradient], |[e]| e);
+        let below_top = total.ln();
         let log_sum_exp = top.to_f64() + below_top;
         let slope = mass + 2.0 * self.logsumexp_z * log_sum_exp;
-        let (softmax, share) = (F::from_f64(slope * scale / sum), F::from_f64(scale));
+        let (softmax, share) = (F::from_f64(slope * scale / total), F::from_f64(scale));
         for (out, &a) in gradient.iter_mut().zip(&*scratch) {
             *out = *out * softmax - a * share;
         }
@@ -59,26 +61,4 @@ impl SoftTargets<'_> {
             }
         }
     }
-}
-
-/// `Σ_k a_k` and `Σ_k a_k (top − h_k)`.
-#[inline(always)]
-fn mass_and_gap<F: Real>(shares: &[F], scores: &[F], top: F) -> (f64, f64) {
-    let (mut mass, mut gap) = ([F::ZERO; LANES], [F::ZERO; LANES]);
-    let (share_chunks, share_tail) = shares.as_chunks::<LANES>();
-    let (score_chunks, score_tail) = scores.as_chunks::<LANES>();
-    for (shares, scores) in share_chunks.iter().zip(score_chunks) {
-        let lanes = mass.iter_mut().zip(&mut gap);
-        for ((mass, gap), (&share, &score)) in lanes.zip(shares.iter().zip(scores)) {
-            *mass += share;
-            *gap += share * (top - score);
-        }
-    }
-    let lanes = mass.iter_mut().zip(&mut gap);
-    for ((mass, gap), (&share, &score)) in lanes.zip(share_tail.iter().zip(score_tail)) {
-        *mass += share;
-        *gap += share * (top - score);
-    }
-    let wide = |lanes: [F; LANES]| lanes.iter().map(|lane| lane.to_f64()).sum();
-    (wide(mass), wide(gap))
 }

@@ -1,6 +1,6 @@
 //! The softmaxes of a student and a teacher on the same row, and their divergence.
 
-use super::LANES;
+use crate::lanes::{exponentials, largest, sum};
 use crate::real::Real;
 
 /// The softmaxes of a student's and a teacher's scores at a common temperature, over all classes but one perhaps.
@@ -42,19 +42,22 @@ impl SoftmaxPair {
             stretches.iter().any(|stretch| !stretch.is_empty()),
             "a softmax needs a class"
         );
-        let largest = |row: &[F]| {
-            let of = |stretch: &std::ops::Range<usize>| maximum(&row[stretch.clone()]);
-            of(&stretches[0]).larger(of(&stretches[1]))
-        };
-        let (top_student, top_teacher) = (largest(student), largest(teacher));
+        let [first, second] = stretches.clone();
+        let top_student = largest(&student[first.clone()]).larger(largest(&student[second.clone()]));
+        let top_teacher = largest(&teacher[first]).larger(largest(&teacher[second]));
         let lane_scale = F::from_f64(scale);
         let (mut sum_student, mut sum_teacher, mut gap) = (0.0, 0.0, 0.0);
         for stretch in stretches {
             let (s, t) = (&student[stretch.clone()], &teacher[stretch.clone()]);
-            sum_student += exponentials(s, top_student, lane_scale, &mut students[stretch.clone()]);
+            let own = &mut students[stretch.clone()];
+            exponentials(s, top_student, lane_scale, own);
+            sum_student += sum([own], |[e]| e);
             let weights = &mut teachers[stretch];
-            sum_teacher += exponentials(t, top_teacher, lane_scale, weights);
-            gap += weighted_gap(weights, (s, top_student), (t, top_teacher));
+            exponentials(t, top_teacher, lane_scale, weights);
+            sum_teacher += sum([weights], |[e]| e);
+            gap += sum([weights, s, t], |[weight, s, t]| {
+                weight * ((t - top_teacher) - (s - top_student))
+            });
         }
         let (log_student, log_teacher) = (sum_student.ln(), sum_teacher.ln());
         Self {
@@ -78,58 +81,4 @@ impl SoftmaxPair {
             *student = *student * a - teacher * b;
         }
     }
-}
-
-#[inline(always)]
-pub(super) fn maximum<F: Real>(row: &[F]) -> F {
-    let mut lanes = [F::NEG_INFINITY; LANES];
-    let (chunks, tail) = row.as_chunks::<LANES>();
-    for chunk in chunks {
-        for (lane, &value) in lanes.iter_mut().zip(chunk) {
-            *lane = value.larger(*lane);
-        }
-    }
-    let wide = lanes
-        .iter()
-        .fold(F::NEG_INFINITY, |largest, &lane| lane.larger(largest));
-    tail.iter().fold(wide, |largest, &value| value.larger(largest))
-}
-
-/// `exp((z − top)·scale)` of each score into `out`, and their sum.
-#[inline(always)]
-pub(super) fn exponentials<F: Real>(scores: &[F], top: F, scale: F, out: &mut [F]) -> f64 {
-    let mut lanes = [F::ZERO; LANES];
-    let (chunks, tail) = scores.as_chunks::<LANES>();
-    let (out_chunks, out_tail) = out.as_chunks_mut::<LANES>();
-    for (chunk, out) in chunks.iter().zip(out_chunks) {
-        for ((lane, &score), out) in lanes.iter_mut().zip(chunk).zip(out) {
-            *out = ((score - top) * scale).exp_lane();
-            *lane += *out;
-        }
-    }
-    for ((lane, &score), out) in lanes.iter_mut().zip(tail).zip(out_tail) {
-        *out = ((score - top) * scale).exp_lane();
-        *lane += *out;
-    }
-    lanes.iter().map(|lane| lane.to_f64()).sum()
-}
-
-/// `Σ w_k ((t_k − top_t) − (s_k − top_s))`.
-#[inline(always)]
-fn weighted_gap<F: Real>(weights: &[F], (student, top_s): (&[F], F), (teacher, top_t): (&[F], F)) -> f64 {
-    let mut lanes = [F::ZERO; LANES];
-    let (weight_chunks, weight_tail) = weights.as_chunks::<LANES>();
-    let (student_chunks, student_tail) = student.as_chunks::<LANES>();
-    let (teacher_chunks, teacher_tail) = teacher.as_chunks::<LANES>();
-    for ((weights, student), teacher) in weight_chunks.iter().zip(student_chunks).zip(teacher_chunks) {
-        let scores = student.iter().zip(teacher);
-        for ((lane, &weight), (&s, &t)) in lanes.iter_mut().zip(weights).zip(scores) {
-            *lane += weight * ((t - top_t) - (s - top_s));
-        }
-    }
-    let scores = student_tail.iter().zip(teacher_tail);
-    for ((lane, &weight), (&s, &t)) in lanes.iter_mut().zip(weight_tail).zip(scores) {
-        *lane += weight * ((t - top_t) - (s - top_s));
-    }
-    lanes.iter().map(|lane| lane.to_f64()).sum()
 }

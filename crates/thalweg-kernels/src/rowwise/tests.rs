@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::{forward, forward_backward};
+use crate::batch::{forward, forward_backward, forward_backward_in_place};
 
 /// `(1 − p_y)·weight − mean_k log p_k / 2`: uses every statistic and all three coefficients.
 struct Probe;
@@ -117,6 +117,13 @@ fn run_member<F: Real>(
     let mut gradient = vec![F::ZERO; scores.len()];
     let kernel = OfSoftmax(member);
     forward_backward(&kernel, scores, targets, classes, 1.0, &mut losses, &mut gradient);
+    let (mut same_losses, mut same) = (losses.clone(), scores.to_vec());
+    forward_backward_in_place(&kernel, &mut same, targets, classes, 1.0, &mut same_losses);
+    let bits = |of: &[F]| of.iter().map(|v| v.to_f64().to_bits()).collect::<Vec<_>>();
+    assert_eq!(
+        (bits(&same_losses), bits(&same)),
+        (bits(&losses), bits(&gradient))
+    );
     (losses, gradient)
 }
 

@@ -20,12 +20,12 @@ use thalweg_kernels::rowwise::{Coefficients, Entry, Member, Row};
 use super::ldr::{MARGIN, SOURCE, entry, require_margin, tempered, with_margin};
 use super::logit_normalization::LogitNormalization;
 use super::rowwise::{FusedLoss, RowwiseLoss, host_scores, log_prob_of_target};
-use crate::bridge::{class_indices, constant};
+use crate::bridge::{CpuFloats, Floats, class_indices, constant};
 use crate::config::require;
 use crate::objective::{Batch, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale};
 use crate::quantity::{Outputs, Quantity};
 use crate::{ConfigError, Reduction};
-use rule::{FixedPoint, Rule, Updated};
+use rule::{FixedPoint, Rule};
 
 /// Configuration of [`AldrKl`].
 #[derive(Config, Debug)]
@@ -126,13 +126,14 @@ impl AldrKl {
             panic!("sample {id} occurs twice in a batch; its temperature can be updated once");
         }
         let previous: Vec<f64> = ids.iter().map(|&id| self.lambda(id)).collect();
-        let update = Updated {
-            rule: self.rule,
-            previous: &previous,
-        };
-        let mut lambdas = vec![0.0; batch];
         let labels = class_indices(targets.clone());
-        rows::forward(&update, &host_scores(&logits), &labels, classes, &mut lambdas);
+        let lambdas = match CpuFloats::of(&logits).as_ref().map(CpuFloats::floats) {
+            Some(Floats::F32(scores)) => self.rule.updated(scores, &labels, classes, &previous),
+            Some(Floats::F64(scores)) => self.rule.updated(scores, &labels, classes, &previous),
+            None => self
+                .rule
+                .updated(&host_scores(&logits), &labels, classes, &previous),
+        };
         self.state
             .lambdas
             .extend(ids.iter().copied().zip(lambdas.iter().copied()));
@@ -290,9 +291,7 @@ pub(super) fn quantities() -> Vec<Quantity> {
                 let previous = positive(case, "lambda_prev")?;
                 let labels = class_indices(case.class_labels("labels", "logits")?);
                 let logits = case.array("logits");
-                let mut lambdas = vec![0.0; labels.len()];
-                let update = Updated { rule, previous: &previous };
-                rows::forward(&update, &logits.data, &labels, logits.shape[1], &mut lambdas);
+                let lambdas = rule.updated(&logits.data, &labels, logits.shape[1], &previous);
                 Ok(Outputs::new().with("value", lambdas))
             }),
         quantity("aldr_kl_loss", "ALDR-KL loss at given temperatures, and its gradient with them constant")

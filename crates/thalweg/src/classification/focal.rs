@@ -47,7 +47,7 @@ impl Member for Focal {
         let focus = row.rest.powf(self.gamma);
         // φ(z) = −(1−p)^γ z with p = e^z: φ' = γ (1−p)^(γ−1) p z − (1−p)^γ, and p·z / (1−p) tends to −1 at p = 1.
         let pull = if row.rest > 0.0 {
-            row.log_p.exp() * row.log_p / row.rest
+            row.p * row.log_p / row.rest
         } else {
             -1.0
         };

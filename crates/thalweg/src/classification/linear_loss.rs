@@ -6,12 +6,15 @@
 //! second sweep, so that even a language model's vocabulary needs a fixed amount of memory beside the gradients.
 
 use burn::config::Config;
-use burn::tensor::{Element, Int, Tensor};
+use burn::tensor::{DType, Device, Element, Int, Tensor};
+use bytemuck::Pod;
+use rayon::prelude::*;
 use thalweg_kernels::matrix::{Matrix, Work, multiply};
 use thalweg_kernels::real::Real;
 
 use super::LogitLoss;
-use crate::bridge::{CpuFloats, Floats, class_indices, constant, with_gradients};
+use super::logit_loss::Scores;
+use crate::bridge::{CpuFloats, Floats, class_indices, constant, with_gradients, written};
 use crate::config::require;
 use crate::{ConfigError, Reduction};
 
@@ -25,7 +28,7 @@ pub struct LinearLossConfig {
     /// How the samples that count become one number.
     #[config(default = "Reduction::Mean")]
     pub reduction: Reduction,
-    /// Bytes that scores and their gradient may take at once; a sample is the least.
+    /// Bytes that scores may take at once, which their gradient then replaces; a sample is the least.
     #[config(default = "60 << 20")]
     pub memory: usize,
 }
@@ -139,9 +142,9 @@ impl LinearLoss {
     }
 
     /// Block by block, on memory.
-    fn streamed<F: Real + Element>(
+    fn streamed<F: Real + Element + Pod>(
         &self,
-        [h, w, b]: [&[F]; 3],
+        arrays: [&[F]; 3],
         problem: &Problem,
         hidden: Tensor<2>,
         weight: Tensor<2>,
@@ -149,115 +152,127 @@ impl LinearLoss {
     ) -> Tensor<1> {
         let &Problem { width, classes, .. } = problem;
         let scale = self.reduction.scale(problem.counted.len());
-        let mut sums = Sums {
-            hidden: vec![F::ZERO; h.len()],
-            weight: vec![F::ZERO; w.len()],
-            bias: vec![F::ZERO; b.len()],
-        };
-        let (device, dtype) = (hidden.device(), hidden.dtype());
-        let weights = Matrix::new(w, classes, width);
-        let rows = (self.memory / (2 * classes * size_of::<F>())).max(1);
+        let mut of_bias = vec![F::ZERO; arrays[2].len()];
         let mut total = 0.0;
-        let mut kept = F::ZERO;
-        for (block, targets) in problem.counted.chunks(rows).zip(problem.targets.chunks(rows)) {
-            let count = block.len();
-            let vectors: Vec<F> = block
-                .iter()
-                .flat_map(|&sample| &h[sample * width..(sample + 1) * width])
-                .copied()
-                .collect();
-            let vectors = Matrix::new(&vectors, count, width);
-            let mut scores: Vec<F> = (0..count).flat_map(|_| b).copied().collect();
-            let keep = if b.is_empty() { F::ZERO } else { F::ONE };
-            scores.resize(count * classes, F::ZERO);
-            multiply(
-                Work::Shared,
-                &mut scores,
-                keep,
-                F::ONE,
-                vectors,
-                weights.transposed(),
-            );
-            self.bend(&mut scores);
-            let scores = constant::<2, F>(scores, [count, classes], &device, dtype)
-                .autodiff()
-                .require_grad();
-            let targets: Vec<i64> = targets.iter().map(|&target| i64::from(target)).collect();
-            let targets = Tensor::<1, Int>::from_ints(targets.as_slice(), &device);
-            let loss = self.loss.summed(scores.clone(), targets);
-            total += loss.clone().into_scalar::<f64>();
-            let gradients = loss.backward();
-            let gradient = scores.grad(&gradients).expect("a loss depends on its scores");
-            let mut gradient = elements::<F>(gradient);
-            if self.softcap.is_some() {
-                self.unbend(&mut gradient, elements::<F>(scores.without_autodiff()));
-            }
-            let errors = Matrix::new(&gradient, count, classes);
-            let scale = F::from_f64(scale);
-            let mut of_hidden = vec![F::ZERO; count * width];
-            multiply(Work::Shared, &mut of_hidden, F::ZERO, scale, errors, weights);
-            for (&sample, row) in block.iter().zip(of_hidden.chunks_exact(width)) {
-                sums.hidden[sample * width..(sample + 1) * width].copy_from_slice(row);
-            }
-            multiply(
-                Work::Shared,
-                &mut sums.weight,
-                kept,
-                scale,
-                errors.transposed(),
-                vectors,
-            );
-            kept = F::ONE;
-            if !b.is_empty() {
-                for row in gradient.chunks_exact(classes) {
-                    for (sum, &error) in sums.bias.iter_mut().zip(row) {
-                        *sum += error * scale;
-                    }
-                }
-            }
-        }
-        let value = constant(vec![F::from_f64(total * scale)], [1], &device, dtype);
-        let plain = |values: Vec<F>, shape| constant::<2, F>(values, shape, &device, dtype);
-        let of_hidden = plain(sums.hidden, [problem.samples, width]);
-        let of_weight = plain(sums.weight, [classes, width]);
+        let mut of_hidden = None;
+        let of_weight = written([classes, width], |of_weight| {
+            of_hidden = Some(written([problem.samples, width], |of_hidden| {
+                total = self.sweep(arrays, problem, scale, [of_hidden, of_weight, &mut of_bias]);
+            }));
+        });
+        let of_hidden = of_hidden.expect("it is written with that of the weights");
+        let (device, dtype) = (hidden.device(), hidden.dtype());
+        let value = constant(vec![total * scale], [1], &device, dtype);
         match bias {
             None => with_gradients(value, [(hidden, of_hidden), (weight, of_weight)]),
             Some(bias) => {
-                let of_bias = plain(sums.bias, [1, classes]);
+                let of_bias = constant::<2, F>(of_bias, [1, classes], &device, dtype);
                 let bias = (bias.unsqueeze::<2>(), of_bias);
                 with_gradients(value, [(hidden, of_hidden), (weight, of_weight), bias])
             }
         }
     }
 
-    fn bend<F: Real>(&self, scores: &mut [F]) {
-        if let Some(cap) = self.softcap {
-            for score in scores {
-                *score = F::from_f64(cap * (score.to_f64() / cap).tanh());
+    /// The sum of the losses, and `scale` times its gradients, whatever they held before but for that of the bias.
+    fn sweep<F: Real + Element + Pod>(
+        &self,
+        [h, w, b]: [&[F]; 3],
+        problem: &Problem,
+        scale: f64,
+        [of_hidden, of_weight, of_bias]: [&mut [F]; 3],
+    ) -> f64 {
+        let &Problem { width, classes, .. } = problem;
+        let weights = Matrix::new(w, classes, width);
+        let arrays = if self.softcap.is_some() { 2 } else { 1 };
+        let rows = (self.memory / (arrays * classes * size_of::<F>())).clamp(1, problem.samples);
+        let (mut vectors, mut errors) = (vec![F::ZERO; rows * width], vec![F::ZERO; rows * classes]);
+        let mut bent = Vec::new();
+        of_hidden.fill(F::ZERO);
+        if problem.counted.is_empty() {
+            of_weight.fill(F::ZERO);
+        }
+        let (mut total, mut kept) = (0.0, F::ZERO);
+        let scale = F::from_f64(scale);
+        for (block, targets) in problem.counted.chunks(rows).zip(problem.targets.chunks(rows)) {
+            let (vectors, scores) = (
+                &mut vectors[..block.len() * width],
+                &mut errors[..block.len() * classes],
+            );
+            for (&sample, vector) in block.iter().zip(vectors.chunks_exact_mut(width)) {
+                vector.copy_from_slice(&h[sample * width..(sample + 1) * width]);
+            }
+            let biased = if b.is_empty() {
+                F::ZERO
+            } else {
+                scores
+                    .chunks_exact_mut(classes)
+                    .for_each(|row| row.copy_from_slice(b));
+                F::ONE
+            };
+            let samples = Matrix::new(vectors, block.len(), width);
+            multiply(
+                Work::Shared,
+                scores,
+                biased,
+                F::ONE,
+                samples,
+                weights.transposed(),
+            );
+            if let Some(cap) = self.softcap {
+                scores.par_iter_mut().for_each(|score| {
+                    *score = F::from_f64(cap * (score.to_f64() / cap).tanh());
+                });
+                bent.clear();
+                bent.extend_from_slice(scores);
+            }
+            total += self.of_block(scores, targets, classes);
+            if let Some(cap) = self.softcap {
+                // The slope of c·tanh(s/c) is 1 − (bent/c)².
+                scores.par_iter_mut().zip(&bent).for_each(|(slope, bent)| {
+                    let share = bent.to_f64() / cap;
+                    *slope = F::from_f64(slope.to_f64() * (1.0 - share * share));
+                });
+            }
+            let errors = Matrix::new(scores, block.len(), classes);
+            multiply(Work::Shared, of_weight, kept, scale, errors.transposed(), samples);
+            kept = F::ONE;
+            if !b.is_empty() {
+                for row in scores.chunks_exact(classes) {
+                    for (sum, &error) in of_bias.iter_mut().zip(row) {
+                        *sum += error * scale;
+                    }
+                }
+            }
+            multiply(Work::Shared, vectors, F::ZERO, scale, errors, weights);
+            for (&sample, slope) in block.iter().zip(vectors.chunks_exact(width)) {
+                of_hidden[sample * width..(sample + 1) * width].copy_from_slice(slope);
             }
         }
+        total
     }
 
-    /// From the gradient of bent scores to that of straight ones: the slope of `c·tanh(s/c)` is `1 − (bent/c)²`.
-    fn unbend<F: Real>(&self, gradient: &mut [F], bent: Vec<F>) {
-        let Some(cap) = self.softcap else { return };
-        for (slope, bent) in gradient.iter_mut().zip(bent) {
-            let share = bent.to_f64() / cap;
-            *slope = F::from_f64(slope.to_f64() * (1.0 - share * share));
+    /// The sum of the losses of a block, whose scores are replaced by its gradient.
+    fn of_block<F: Real + Element + Pod>(&self, scores: &mut [F], targets: &[u32], classes: usize) -> f64 {
+        let memory = match F::dtype() {
+            DType::F32 => Scores::F32(bytemuck::cast_slice_mut(scores)),
+            _ => Scores::F64(bytemuck::cast_slice_mut(scores)),
+        };
+        if let Some(sum) = self.loss.sum_in_place(memory, targets, classes) {
+            return sum;
         }
+        let device = Device::flex();
+        let logits = constant::<2, F>(scores.to_vec(), [targets.len(), classes], &device, F::dtype())
+            .autodiff()
+            .require_grad();
+        let targets: Vec<i64> = targets.iter().map(|&target| i64::from(target)).collect();
+        let targets = Tensor::<1, Int>::from_ints(targets.as_slice(), &device);
+        let loss = self.loss.summed(logits.clone(), targets);
+        let gradient = logits.grad(&loss.backward());
+        let gradient = gradient.expect("a loss depends on its scores").into_data();
+        let gradient = gradient.try_into_vec::<F>();
+        scores.copy_from_slice(&gradient.expect("the gradient is of the type of its scores"));
+        loss.into_scalar::<f64>()
     }
-}
-
-struct Sums<F> {
-    hidden: Vec<F>,
-    weight: Vec<F>,
-    bias: Vec<F>,
-}
-
-fn elements<F: Element>(tensor: Tensor<2>) -> Vec<F> {
-    let data = tensor.into_data();
-    data.try_into_vec::<F>()
-        .expect("the tensor is of this float type")
 }
 
 /// Sizes that agree, and the samples that count.

@@ -3,13 +3,14 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Element, Int, Tensor};
+use bytemuck::Pod;
 use thalweg_kernels::batch::{RowKernel, forward, forward_backward};
 use thalweg_kernels::real::Real;
 use thalweg_kernels::rows::{RowLoss, WholeRows};
 use thalweg_kernels::rowwise::{Member, OfSoftmax};
 
 use crate::Reduction;
-use crate::bridge::{CpuFloats, Floats, class_indices, constant, with_gradients};
+use crate::bridge::{CpuFloats, Floats, class_indices, constant, with_gradients, written};
 
 /// A loss with a kernel for CPU floats, and the tensor operations that specify it on every backend.
 pub trait FusedLoss {
@@ -118,7 +119,7 @@ pub(super) fn of_memory(
     }
 }
 
-fn fused<F: Real + Element>(
+fn fused<F: Real + Element + Pod>(
     kernel: &impl RowKernel,
     scores: &[F],
     logits: &Tensor<2>,
@@ -128,18 +129,10 @@ fn fused<F: Real + Element>(
     let [batch, classes] = logits.dims();
     let mut losses = vec![F::ZERO; batch];
     let gradient = logits.is_tracked().then(|| {
-        let mut gradient = vec![F::ZERO; scores.len()];
         let scale = total.unwrap_or(1.0);
-        forward_backward(
-            kernel,
-            scores,
-            targets,
-            classes,
-            scale,
-            &mut losses,
-            &mut gradient,
-        );
-        gradient
+        written([batch, classes], |gradient| {
+            forward_backward(kernel, scores, targets, classes, scale, &mut losses, gradient);
+        })
     });
     if gradient.is_none() {
         forward(kernel, scores, targets, classes, &mut losses);
@@ -151,7 +144,7 @@ fn fused<F: Real + Element>(
 pub(crate) fn assembled<F: Real + Element>(
     logits: &Tensor<2>,
     losses: Vec<F>,
-    gradient: Option<Vec<F>>,
+    gradient: Option<Tensor<2>>,
     reduction: Reduction,
 ) -> Tensor<1> {
     totalled(logits, losses, gradient, total(reduction, logits))
@@ -160,10 +153,10 @@ pub(crate) fn assembled<F: Real + Element>(
 fn totalled<F: Real + Element>(
     logits: &Tensor<2>,
     losses: Vec<F>,
-    gradient: Option<Vec<F>>,
+    gradient: Option<Tensor<2>>,
     total: Option<f64>,
 ) -> Tensor<1> {
-    let [batch, classes] = logits.dims();
+    let [batch, _] = logits.dims();
     let (device, dtype) = (logits.device(), logits.dtype());
     let value = match total {
         None => constant(losses, [batch], &device, dtype),
@@ -174,7 +167,7 @@ fn totalled<F: Real + Element>(
     };
     match gradient {
         Some(gradient) => {
-            let gradient = constant(gradient, [batch, classes], &device, dtype);
+            let gradient = gradient.to_device(&device.without_autodiff()).cast(dtype);
             with_gradients(value, [(logits.clone(), gradient)])
         }
         None => value,

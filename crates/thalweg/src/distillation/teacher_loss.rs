@@ -5,11 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use burn::tensor::{Element, Int, Tensor};
+use bytemuck::Pod;
 use thalweg_kernels::pairs::{PairLoss, forward_backward};
 use thalweg_kernels::real::Real;
 
 use crate::Reduction;
-use crate::bridge::{CpuFloats, Floats};
+use crate::bridge::{CpuFloats, Floats, written};
 use crate::classification::rowwise::assembled;
 use crate::quantity::{Case, Outputs, QuantityError};
 
@@ -116,16 +117,24 @@ pub(super) fn check_pair(student: &Tensor<2>, teacher: &Tensor<2>) {
     );
 }
 
-fn fused<F: Real + Element>(
+fn fused<F: Real + Element + Pod>(
     kernel: &impl PairLoss,
     pair: (&[F], &[F]),
     student: &Tensor<2>,
     reduction: Reduction,
 ) -> Tensor<1> {
     let [batch, classes] = student.dims();
-    let (mut losses, mut gradient) = (vec![F::ZERO; batch], vec![F::ZERO; pair.0.len()]);
-    let scale = reduction.scale(batch);
-    forward_backward(kernel, pair, classes, scale, &mut losses, &mut gradient);
+    let mut losses = vec![F::ZERO; batch];
+    let gradient = written([batch, classes], |gradient| {
+        forward_backward(
+            kernel,
+            pair,
+            classes,
+            reduction.scale(batch),
+            &mut losses,
+            gradient,
+        );
+    });
     assembled(
         student,
         losses,

@@ -2,8 +2,12 @@
 
 use std::ops::RangeInclusive;
 
+use thalweg_kernels::batch;
+use thalweg_kernels::real::Real;
 use thalweg_kernels::rows::RowLoss;
+use thalweg_kernels::rowwise::DivergenceFromUniform;
 
+use super::super::ldr::entry;
 use super::super::margins::into_margins;
 
 /// The settings of the inner maximisation over λ.
@@ -30,10 +34,30 @@ impl Rule {
         self.lambda0 * (1.0 - 1.0 / self.alpha) - rounding..=self.lambda0 + rounding
     }
 
+    /// The temperatures of a batch after one update from `previous`.
+    pub fn updated<F: Real>(
+        &self,
+        scores: &[F],
+        targets: &[u32],
+        classes: usize,
+        previous: &[f64],
+    ) -> Vec<f64> {
+        let weights = DivergenceFromUniform(|index| entry(previous[index], self.margin_in_weights));
+        let mut divergences = vec![F::ZERO; targets.len()];
+        batch::forward(&weights, scores, targets, classes, &mut divergences);
+        divergences
+            .into_iter()
+            .map(|divergence| self.at(divergence.to_f64(), classes))
+            .collect()
+    }
+
     /// `λ₀ (1 − KL(p ‖ 1/K)/(α log K))` with `p = softmax(δ/λ)`.
     fn update(&self, margins: &[f64], lambda: f64) -> f64 {
-        let log_classes = (margins.len() as f64).ln();
-        let ratio = (divergence(margins, lambda) / log_classes).clamp(0.0, 1.0);
+        self.at(divergence(margins, lambda), margins.len())
+    }
+
+    fn at(&self, divergence: f64, classes: usize) -> f64 {
+        let ratio = (divergence / (classes as f64).ln()).clamp(0.0, 1.0);
         self.lambda0 * (1.0 - ratio / self.alpha)
     }
 }
@@ -50,20 +74,6 @@ fn divergence(margins: &[f64], lambda: f64) -> f64 {
         weighted += if e > 0.0 { e * z } else { 0.0 };
     }
     weighted / total - total.ln() + (margins.len() as f64).ln()
-}
-
-/// The temperatures after one update. Not losses, but found row by row all the same.
-pub(super) struct Updated<'a> {
-    pub rule: Rule,
-    pub previous: &'a [f64],
-}
-
-impl RowLoss for Updated<'_> {
-    fn row(&self, index: usize, scores: &mut [f64], target: usize, gradient: &mut [f64]) -> f64 {
-        gradient.fill(0.0);
-        into_margins(scores, target, self.rule.margin_in_weights);
-        self.rule.update(scores, self.previous[index])
-    }
 }
 
 /// The temperatures that updates from λ₀ end at: they fall monotonically to the largest fixed point.
