@@ -23,6 +23,8 @@ import numpy
 import torch
 import torch.nn.functional as F
 
+import training
+
 REPETITIONS = 15
 # A case that takes longer than so many seconds gets fewer, but not fewer than so many.
 LONGEST, FEWEST = 60, 5
@@ -234,6 +236,7 @@ def main():
     for name, shapes in CASES:
         if not wanted or name in wanted:
             run(peer, name, shapes)
+    training.main(peer, wanted, copying)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
 //! - [`rows`]: losses that need the whole row, in f64;
 //! - [`spherical`]: losses of the first two moments of a row and its target's score;
 //! - [`matrix`]: products of matrices;
+//! - [`linear`], [`conv`], [`max_pool`]: a linear layer, convolutions, max pooling, and their gradients;
 //! - [`log_softmax_output`], [`hierarchical_output`]: whole steps of softmax output layers over many classes;
 //! - [`optimizer`]: steps of optimisers over flat slices;
 //! - [`row_norms`]: norms of rows and their gradient;
@@ -19,10 +20,13 @@
 //! - [`memory`]: an allocator that knows each thread's peak.
 
 pub mod batch;
+pub mod conv;
 pub mod hierarchical_output;
 pub mod lanes;
+pub mod linear;
 pub mod log_softmax_output;
 pub mod matrix;
+pub mod max_pool;
 pub mod memory;
 pub mod optimizer;
 pub mod pairs;

@@ -1,8 +1,11 @@
 //! Products of row-major matrices: a safe door to the `gemm` crate.
 
+mod transpose;
+
 use gemm::Parallelism;
 
 use crate::real::Real;
+pub use transpose::transpose;
 
 /// A matrix in memory that is borrowed: `rows × columns`, row-major, or the transpose of such a one.
 #[derive(Clone, Copy, Debug)]
@@ -25,11 +28,20 @@ impl<'a, F> Matrix<'a, F> {
             rows * columns,
             "{rows} × {columns} elements make the matrix"
         );
+        Self::strided(data, rows, columns, columns)
+    }
+
+    /// The `rows × columns` matrix whose rows begin `row_stride` elements apart in `data`.
+    ///
+    /// # Panics
+    /// When the data ends before the last row does.
+    pub fn strided(data: &'a [F], rows: usize, columns: usize, row_stride: usize) -> Self {
+        check_extent(data.len(), rows, columns, row_stride);
         Self {
             data,
             rows,
             columns,
-            row_stride: columns,
+            row_stride,
             column_stride: 1,
         }
     }
@@ -47,6 +59,45 @@ impl<'a, F> Matrix<'a, F> {
     }
 }
 
+/// A row-major matrix to be written.
+#[derive(Debug)]
+pub struct MatrixMut<'a, F> {
+    data: &'a mut [F],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+}
+
+impl<'a, F> MatrixMut<'a, F> {
+    /// The `rows × columns` matrix whose rows begin `row_stride` elements apart in `data`.
+    ///
+    /// # Panics
+    /// When the data ends before the last row does, or rows overlap.
+    pub fn strided(data: &'a mut [F], rows: usize, columns: usize, row_stride: usize) -> Self {
+        check_extent(data.len(), rows, columns, row_stride);
+        assert!(
+            rows < 2 || row_stride >= columns,
+            "rows of {columns} elements, {row_stride} apart, overlap"
+        );
+        Self {
+            data,
+            rows,
+            columns,
+            row_stride,
+        }
+    }
+}
+
+fn check_extent(len: usize, rows: usize, columns: usize, row_stride: usize) {
+    if rows > 0 && columns > 0 {
+        let last = (rows - 1) * row_stride + columns;
+        assert!(
+            len >= last,
+            "{len} elements end before row {rows} of {columns} elements, {row_stride} apart"
+        );
+    }
+}
+
 /// Who computes a product. The bits are the same either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -56,16 +107,18 @@ pub enum Work {
     Shared,
 }
 
+/// Multiplications below which waking a second thread costs more than it saves.
+const PARALLEL: usize = 1 << 22;
+
+/// Elements of a turned operand that are transposed at a time: 2 MiB of single precision.
+const TURNED: usize = 1 << 19;
+
 /// `out ← keep·out + scale·a·b`, with `out` row-major. A `keep` of 0 does not read `out`.
 ///
 /// # Panics
 /// When the sizes disagree.
 pub fn multiply<F: Real>(work: Work, out: &mut [F], keep: F, scale: F, a: Matrix<F>, b: Matrix<F>) {
-    assert_eq!(
-        a.columns, b.rows,
-        "{} × {} times {} × {}",
-        a.rows, a.columns, b.rows, b.columns
-    );
+    check_sizes(&a, &b);
     assert_eq!(
         out.len(),
         a.rows * b.columns,
@@ -73,20 +126,120 @@ pub fn multiply<F: Real>(work: Work, out: &mut [F], keep: F, scale: F, a: Matrix
         a.rows,
         b.columns
     );
+    let out = MatrixMut::strided(out, a.rows, b.columns, b.columns);
+    multiply_into(work, out, keep, scale, a, b);
+}
+
+/// [`multiply`] where the rows of `out` need not follow one another.
+///
+/// # Panics
+/// When the sizes disagree.
+pub fn multiply_into<F: Real>(work: Work, out: MatrixMut<F>, keep: F, scale: F, a: Matrix<F>, b: Matrix<F>) {
+    check_sizes(&a, &b);
+    assert_eq!(
+        (out.rows, out.columns),
+        (a.rows, b.columns),
+        "a product of {} × {} elements into {} × {}",
+        a.rows,
+        b.columns,
+        out.rows,
+        out.columns
+    );
+    // SAFETY: `MatrixMut` checked that its rows lie within its memory, which is borrowed mutably.
+    unsafe { run(work, out.data.as_mut_ptr(), out.row_stride, keep, scale, a, b) }
+}
+
+/// `a·b`, row-major, in memory of its own.
+///
+/// # Panics
+/// When the sizes disagree.
+pub fn product<F: Real>(work: Work, a: Matrix<F>, b: Matrix<F>) -> Vec<F> {
+    check_sizes(&a, &b);
+    let len = a.rows * b.columns;
+    let mut out = Vec::with_capacity(len);
+    // SAFETY: there is room for the product, which `run` writes whole, without reading what was there.
+    unsafe {
+        run(work, out.as_mut_ptr(), b.columns, F::ZERO, F::ONE, a, b);
+        out.set_len(len);
+    }
+    out
+}
+
+fn check_sizes<F>(a: &Matrix<F>, b: &Matrix<F>) {
+    assert_eq!(
+        a.columns, b.rows,
+        "{} × {} times {} × {}",
+        a.rows, a.columns, b.rows, b.columns
+    );
+}
+
+/// `gemm` packs a right operand whose rows are not contiguous element by element on one thread, which takes as long as
+/// the product; a transposition in tiles first does not.
+///
+/// # Safety
+/// `out` points to `a.rows` rows of `b.columns` elements, `row_stride` apart, that nothing else accesses; initialised
+/// unless `keep` is 0.
+unsafe fn run<F: Real>(
+    work: Work,
+    out: *mut F,
+    row_stride: usize,
+    keep: F,
+    scale: F,
+    a: Matrix<F>,
+    b: Matrix<F>,
+) {
+    let work = if a.rows * a.columns * b.columns < PARALLEL {
+        Work::Alone
+    } else {
+        work
+    };
+    if b.column_stride == 1 || a.rows.min(b.rows).min(b.columns) < 16 {
+        // SAFETY: the caller's contract.
+        return unsafe { gemm(work, out, row_stride, keep, scale, a, b) };
+    }
+    let width = (TURNED / b.rows).max(64).min(b.columns);
+    let mut rows = vec![F::ZERO; b.rows * width];
+    for first in (0..b.columns).step_by(width) {
+        let columns = width.min(b.columns - first);
+        let turned = &mut rows[..b.rows * columns];
+        transpose(
+            work,
+            &b.data[first * b.column_stride..],
+            b.column_stride,
+            turned,
+            b.rows,
+        );
+        let block = Matrix::new(turned, b.rows, columns);
+        // SAFETY: columns `first..first + columns` of what the caller vouches for.
+        unsafe { gemm(work, out.add(first), row_stride, keep, scale, a, block) };
+    }
+}
+
+/// # Safety
+/// As of [`run`].
+unsafe fn gemm<F: Real>(
+    work: Work,
+    out: *mut F,
+    row_stride: usize,
+    keep: F,
+    scale: F,
+    a: Matrix<F>,
+    b: Matrix<F>,
+) {
     let parallelism = match work {
         Work::Alone => Parallelism::None,
         Work::Shared => Parallelism::Rayon(0),
     };
-    // SAFETY: `Matrix::new` checked that rows, columns and strides stay within each slice, `out` was checked above and is
-    // borrowed mutably, so that nothing overlaps it; `F` is f32 or f64, which gemm has.
+    // SAFETY: `Matrix` checked that rows, columns and strides stay within each slice; the caller vouches for `out`; `F` is
+    // f32 or f64, which gemm has.
     unsafe {
         gemm::gemm(
             a.rows,
             b.columns,
             a.columns,
-            out.as_mut_ptr(),
+            out,
             1,
-            b.columns as isize,
+            row_stride as isize,
             keep != F::ZERO,
             a.data.as_ptr(),
             a.column_stride as isize,
@@ -159,6 +312,44 @@ mod tests {
         };
         let one = on(1);
         assert!([2, 3, 5].into_iter().all(|threads| on(threads) == one));
+    }
+
+    #[test]
+    fn a_turned_operand_of_several_blocks_and_rows_apart_are_the_plain_product() {
+        // One row of the left operand is below the size from which the right one is transposed first.
+        let (m, k, n, gap) = (17, 40, 2 * (TURNED / 40) + 3, 2);
+        let mut stream = Stream::new(0, "matrix blocks", 0);
+        let (a, b) = (
+            normal(&mut stream, m * (k + gap)),
+            normal(&mut stream, n * (k + gap)),
+        );
+        let left = Matrix::strided(&a, m, k, k + gap);
+        let right = Matrix::strided(&b, n, k, k + gap).transposed();
+        let whole = product(Work::Shared, left, right);
+        let mut apart = vec![f64::NAN; m * (n + gap)];
+        let out = MatrixMut::strided(&mut apart, m, n, n + gap);
+        multiply_into(Work::Alone, out, 0.0, 1.0, left, right);
+        for row in 0..m {
+            let alone = Matrix::new(&a[row * (k + gap)..][..k], 1, k);
+            let expected = product(Work::Alone, alone, right);
+            for j in 0..n {
+                assert!((whole[row * n + j] - expected[j]).abs() < 1e-13);
+            }
+            assert_eq!(apart[row * (n + gap)..][..n], whole[row * n..][..n]);
+            assert!(apart[row * (n + gap) + n..].iter().take(gap).all(|x| x.is_nan()));
+        }
+    }
+
+    #[test]
+    fn a_product_over_nothing_is_0() {
+        let (left, right) = (Matrix::<f32>::new(&[], 2, 0), Matrix::new(&[], 0, 3));
+        assert_eq!(product(Work::Shared, left, right), [0.0; 6]);
+    }
+
+    #[test]
+    #[should_panic(expected = "rows of 3 elements, 2 apart, overlap")]
+    fn rows_to_be_written_do_not_overlap() {
+        MatrixMut::strided(&mut [0.0; 9], 2, 3, 2);
     }
 
     #[test]

@@ -3,17 +3,23 @@
 //! `peer --bench CASE FOLDER` reads the arrays of the case from the folder, then answers each line of its standard input:
 //! `time` with the milliseconds that forward and backward took, `check` by writing value and gradient into the folder.
 
+#[path = "peer/training.rs"]
+mod training;
+
 use std::cell::RefCell;
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use core_affinity::CoreId;
 use thalweg::classification::spherical::{TaylorSoftmaxLossConfig, ZLossConfig};
 use thalweg::classification::{
     AldrKlConfig, CompSumLossConfig, FocalLossConfig, LdrKlLossConfig, LinearLossConfig, LogitLoss,
 };
 use thalweg::distillation::DistillKlLossConfig;
+
+const THREADS: usize = 2;
 
 type Step = Box<dyn Fn() -> (Tensor<1>, Vec<Tensor<2>>)>;
 
@@ -25,17 +31,23 @@ fn main() {
     let [case, folder] = &arguments[..] else {
         return;
     };
-    let cores = core_affinity::get_core_ids().expect("the system tells its cores");
-    let threads = 2.min(cores.len());
+    // A peer under OMP_PROC_BIND has pinned itself, and what it starts, to one core: asked for, there would be only that one.
     rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .start_handler(move |thread| {
-            core_affinity::set_for_current(cores[thread]);
+        .num_threads(THREADS)
+        .start_handler(|thread| {
+            assert!(
+                core_affinity::set_for_current(CoreId { id: thread }),
+                "cores 0 and 1 are needed"
+            );
         })
         .build_global()
         .expect("no pool was made before");
     let folder = PathBuf::from(folder);
-    rayon::scope(|_| serve(&step(case, &folder), &folder));
+    rayon::scope(|_| {
+        if !training::serve(case, &folder) {
+            serve(&step(case, &folder), &folder);
+        }
+    });
 }
 
 fn serve(step: &Step, folder: &Path) {
@@ -69,8 +81,8 @@ fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
         .expect("single precision")
 }
 
-/// An array `NAME.f32` whose shape `NAME.shape` tells, as a variable.
-fn variable(folder: &Path, name: &str) -> Tensor<2> {
+/// An array `NAME.f32`, and its shape, which `NAME.shape` tells.
+fn array(folder: &Path, name: &str) -> (Vec<f32>, Vec<usize>) {
     let bytes = std::fs::read(folder.join(format!("{name}.f32"))).expect("the peer wrote the array");
     let values: Vec<f32> = bytes
         .as_chunks::<4>()
@@ -83,6 +95,11 @@ fn variable(folder: &Path, name: &str) -> Tensor<2> {
         .split_whitespace()
         .map(|extent| extent.parse().expect("a number"))
         .collect();
+    (values, shape)
+}
+
+fn variable(folder: &Path, name: &str) -> Tensor<2> {
+    let (values, shape) = array(folder, name);
     Tensor::<2>::from_data(TensorData::new(values, shape), &Device::flex())
         .autodiff()
         .require_grad()

@@ -4,6 +4,7 @@
 //!   the paper's defaults,
 //!   `init()`, and `forward(...)` on burn tensors of either float type, on any backend.
 //! - What is fitted to a trained classifier so that its probabilities mean what they say: [`calibration`].
+//! - What networks are made of and trained with, at the speed of the kernels: [`layers`], [`optimizer`].
 //! - [`objective`]: the one small trait a training loop calls, and an objective's page in the catalogue.
 //! - [`quantity`]: everything else the library computes, as named numbers of given arrays.
 //! - [`catalogue`]: the list of both.
@@ -29,7 +30,9 @@ pub mod catalogue;
 pub mod classification;
 mod config;
 pub mod distillation;
+pub mod layers;
 pub mod objective;
+pub mod optimizer;
 pub mod quantity;
 mod reduction;
 pub mod robustness;

@@ -1,0 +1,83 @@
+//! Optimisers that step all parameters of any burn module through one fused pass each: AdamW, SGD (plain, heavy ball,
+//! Nesterov) and Lion.
+//!
+//! Each is an [`Optimizer`](burn::optim::Optimizer) of burn's, so that a [`ModuleOptimizer`](burn::optim::ModuleOptimizer)
+//! gives it parameter groups, gradient clipping, learning-rate schedules and records. On CPU tensors the kernels of
+//! [`thalweg_kernels::optimizer`] change parameters and state in place, without a copy where nothing else holds them (a clone
+//! of the module does); elsewhere the same formula runs as tensor operations. Conventions and defaults are PyTorch's; the
+//! learning rate is an argument of every step.
+//!
+//! ```
+//! use burn::optim::GradientsParams;
+//! use burn::tensor::{Device, Tensor};
+//! use thalweg::layers::LinearConfig;
+//! use thalweg::optimizer::AdamWConfig;
+//! use thalweg_kernels::random::Stream;
+//!
+//! let device = Device::flex().autodiff();
+//! let mut layer = LinearConfig::new(3, 2).init(&mut Stream::new(0, "weights", 0), &device);
+//! let mut optimizer = AdamWConfig::new().init()?;
+//! let loss = layer.forward(Tensor::<2>::ones([4, 3], &device)).square().mean();
+//! let gradients = GradientsParams::from_grads(loss.backward(), &layer);
+//! layer = optimizer.step(1e-3, layer, gradients);
+//! # Ok::<(), thalweg::ConfigError>(())
+//! ```
+
+mod adamw;
+mod lion;
+mod sgd;
+#[cfg(test)]
+mod tests;
+
+pub use adamw::{AdamW, AdamWConfig, AdamWState};
+pub use lion::{Lion, LionConfig};
+pub use sgd::{Momentum, MomentumSgd, MomentumSgdConfig, Sgd, SgdConfig};
+
+use burn::optim::{RecordState, StateSink, StateSource};
+use burn::tensor::{Device, Tensor};
+
+use crate::ConfigError;
+use crate::config::require;
+
+/// One array of state as long as its parameter: a velocity or a momentum.
+#[derive(Clone, Debug)]
+pub struct AverageState<const D: usize> {
+    average: Tensor<D>,
+}
+
+impl<const D: usize> RecordState for AverageState<D> {
+    fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
+        out.push_tensor(prefix, "average", self.average.to_data());
+    }
+
+    fn state_unflatten(prefix: &str, src: &mut StateSource, device: &Device) -> Option<Self> {
+        let average = src.take_tensor(prefix, "average")?;
+        Some(Self {
+            average: from_record(average, device),
+        })
+    }
+}
+
+/// A tensor of the float type it was saved in.
+fn from_record<const D: usize>(data: burn::tensor::TensorData, device: &Device) -> Tensor<D> {
+    let dtype = data.dtype();
+    Tensor::from_data(data, (device, dtype))
+}
+
+/// Checks what an average keeps per step.
+fn factor(objective: &'static str, parameter: &'static str, value: f64) -> Result<f64, ConfigError> {
+    require(objective, parameter, value, "at least 0 and below 1", |factor| {
+        (0.0..1.0).contains(&factor)
+    })
+}
+
+/// Checks a weight decay.
+fn decay(objective: &'static str, value: f64) -> Result<f64, ConfigError> {
+    require(
+        objective,
+        "weight_decay",
+        value,
+        "at least 0 and finite",
+        |decay| decay >= 0.0 && decay.is_finite(),
+    )
+}
