@@ -8,6 +8,7 @@
 //! - [`pairs`]: losses of a row of student scores beside a row of teacher scores;
 //! - [`rows`]: losses that need the whole row, in f64;
 //! - [`spherical`]: losses of the first two moments of a row and its target's score;
+//! - [`in_batch`]: losses of all pairs of a batch, streamed;
 //! - [`matrix`]: products of matrices;
 //! - [`log_softmax_output`], [`hierarchical_output`]: whole steps of softmax output layers over many classes;
 //! - [`optimizer`]: steps of optimisers over flat slices;
@@ -19,6 +20,7 @@
 
 pub mod batch;
 pub mod hierarchical_output;
+pub mod in_batch;
 pub mod log_softmax_output;
 pub mod matrix;
 pub mod memory;
