@@ -19,6 +19,8 @@ import numpy
 import torch
 import torch.nn.functional as F
 
+import pairs
+
 REPETITIONS = 15
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -81,6 +83,7 @@ CASES += [
     ("linear_cross_entropy", [("hidden", (2048, 512)), ("weight", (32000, 512))]),
     ("linear_cross_entropy", [("hidden", (512, 512)), ("weight", (256000, 512))]),
 ]
+CASES += pairs.CASES
 
 
 def binary():
@@ -115,6 +118,8 @@ def torch_step(name, made, targets):
         variables = [tensors["logits"].requires_grad_()]
         return variables, lambda: kd(variables[0], tensors["teacher"])
     variables = [tensor.requires_grad_() for tensor in tensors.values()]
+    if name in pairs.LOSSES:
+        return variables, lambda: pairs.LOSSES[name](*variables)
     if name == "linear_cross_entropy":
         return variables, lambda: linear_cross_entropy(*variables, targets)
     return variables, lambda: LOGITS[name](variables[0], targets)

@@ -31,40 +31,55 @@ impl<'a> ClassPositives<'a> {
         self.counts[self.labels[vector] as usize] - 1
     }
 
-    /// Mean score of each vector with its positives, 0 where it has none.
-    pub fn mean_scores<F: Real>(&self, vectors: &[F], width: usize) -> Vec<f64> {
-        let sums = self.sums(vectors, width, |_| 1.0);
-        let mut means = Vec::with_capacity(self.labels.len());
-        for (vector, &label) in vectors.chunks_exact(width).zip(self.labels) {
-            let sum = &sums[label as usize * width..][..width];
-            let others = self.counts[label as usize] - 1;
-            let score: f64 = vector
+    /// Mean score `⟨q_i, k_j⟩` of each query with the keys of its positives, 0 where it has none. Vector i is both query i
+    /// and key i.
+    pub fn mean_scores<F: Real>(&self, queries: &[F], keys: &[F], width: usize) -> Vec<f64> {
+        let sums = self.sums(keys, width, |_| 1.0);
+        let each = queries.chunks_exact(width).zip(keys.chunks_exact(width));
+        let mean = |(at, (query, key)): (usize, (&[F], &[F]))| {
+            let sum = &sums[self.labels[at] as usize * width..][..width];
+            let others = self.count(at);
+            let score: f64 = query
                 .iter()
-                .zip(sum)
-                .map(|(own, sum)| own.to_f64() * (sum - own.to_f64()))
+                .zip(key.iter().zip(sum))
+                .map(|(q, (k, sum))| q.to_f64() * (sum - k.to_f64()))
                 .sum();
-            means.push(if others == 0 { 0.0 } else { score / others as f64 });
-        }
-        means
+            if others == 0 { 0.0 } else { score / others as f64 }
+        };
+        each.enumerate().map(mean).collect()
     }
 
-    /// Adds to the gradient by the vectors what `Σ_i slope_i · mean_score_i` gives.
-    pub fn add_gradient<F: Real>(&self, vectors: &[F], width: usize, slopes: &[f64], gradient: &mut [F]) {
-        let weight = |vector: usize| match self.count(vector) {
+    /// Adds to a gradient by the queries what `Σ_i slope_i · mean_score_i` gives.
+    pub fn add_by_queries<F: Real>(&self, keys: &[F], width: usize, slopes: &[f64], gradient: &mut [F]) {
+        let sums = self.sums(keys, width, |_| 1.0);
+        let each = keys.chunks_exact(width).zip(gradient.chunks_exact_mut(width));
+        for (at, (key, gradient)) in each.enumerate() {
+            let sum = &sums[self.labels[at] as usize * width..][..width];
+            let share = self.share(at, slopes);
+            for ((out, key), sum) in gradient.iter_mut().zip(key).zip(sum) {
+                *out += F::from_f64(share * (sum - key.to_f64()));
+            }
+        }
+    }
+
+    /// The same by the keys.
+    pub fn add_by_keys<F: Real>(&self, queries: &[F], width: usize, slopes: &[f64], gradient: &mut [F]) {
+        let sums = self.sums(queries, width, |at| self.share(at, slopes));
+        let each = queries.chunks_exact(width).zip(gradient.chunks_exact_mut(width));
+        for (at, (query, gradient)) in each.enumerate() {
+            let sum = &sums[self.labels[at] as usize * width..][..width];
+            let share = self.share(at, slopes);
+            for ((out, query), sum) in gradient.iter_mut().zip(query).zip(sum) {
+                *out += F::from_f64(sum - share * query.to_f64());
+            }
+        }
+    }
+
+    /// The slope by the score with one of its positives.
+    fn share(&self, vector: usize, slopes: &[f64]) -> f64 {
+        match self.count(vector) {
             0 => 0.0,
             others => slopes[vector] / others as f64,
-        };
-        let sums = self.sums(vectors, width, |_| 1.0);
-        let weighted = self.sums(vectors, width, weight);
-        let each = vectors.chunks_exact(width).zip(gradient.chunks_exact_mut(width));
-        for (at, ((vector, gradient), &label)) in each.zip(self.labels).enumerate() {
-            let class = label as usize * width..(label as usize + 1) * width;
-            let (sum, weighted, weight) = (&sums[class.clone()], &weighted[class], weight(at));
-            // As an anchor it meets the others of its class, as a positive their weights.
-            for (((out, own), sum), weighted) in gradient.iter_mut().zip(vector).zip(sum).zip(weighted) {
-                let own = own.to_f64();
-                *out += F::from_f64(weight * (sum - own) + (weighted - weight * own));
-            }
         }
     }
 

@@ -23,7 +23,7 @@ pub struct Slope {
 }
 
 /// One anchor's share in a loss of softmaxes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SoftmaxTerm {
     /// The loss.
     pub loss: f64,
@@ -41,6 +41,27 @@ impl Statistics {
         moment: 0.0,
     };
 
+    /// Of scores that are all at hand.
+    pub fn of(positive: f64, others: impl Iterator<Item = f64> + Clone, temperature: f64) -> Self {
+        let top = others.clone().fold(f64::NEG_INFINITY, f64::max);
+        let mut found = Self {
+            positive,
+            top,
+            ..Self::NONE
+        };
+        for score in others {
+            let exponential = ((score - top) / temperature).exp();
+            found.sum += exponential;
+            found.moment += exponential * (score - top);
+        }
+        found
+    }
+
+    /// Share of another score in the softmax of the others.
+    pub fn share(&self, score: f64, temperature: f64) -> f64 {
+        ((score - self.top) / temperature).exp() / self.sum
+    }
+
     /// `log Σ exp(s/τ)` over the others.
     pub fn log_sum_exp(&self, temperature: f64) -> f64 {
         self.top / temperature + self.sum.ln()
@@ -55,11 +76,7 @@ impl Statistics {
     /// are no others.
     pub fn info_nce(&self, temperature: f64) -> SoftmaxTerm {
         if self.sum == 0.0 {
-            return SoftmaxTerm {
-                loss: 0.0,
-                slope: Slope::default(),
-                temperature: 0.0,
-            };
+            return SoftmaxTerm::default();
         }
         let behind = (self.top - self.positive) / temperature + self.sum.ln();
         let share = if behind > 0.0 {

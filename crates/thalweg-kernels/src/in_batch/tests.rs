@@ -413,9 +413,10 @@ proptest! {
         let labels: Vec<u32> = (0..n).map(|_| stream.below(classes) as u32).collect();
         let slopes: Vec<f64> = (0..n).map(|_| stream.uniform()).collect();
         let positives = ClassPositives::new(&labels, classes);
-        let means = positives.mean_scores(&set, width);
+        let means = positives.mean_scores(&set, &set, width);
         let mut found = vec![0.0; set.len()];
-        positives.add_gradient(&set, width, &slopes, &mut found);
+        positives.add_by_queries(&set, width, &slopes, &mut found);
+        positives.add_by_keys(&set, width, &slopes, &mut found);
         let mut gradient = vec![0.0; set.len()];
         for i in 0..n {
             let same: Vec<usize> = (0..n).filter(|&j| j != i && labels[j] == labels[i]).collect();
