@@ -261,8 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detached_side_gives_half_of_the_gradient_of_pairs() {
-        // With two views of two samples and one negative, anchors and others meet in the same pairs.
+    fn a_detached_side_changes_the_gradient_and_not_the_value() {
         let [first, second] = embeddings([2, 2], 3, 1.0, 5, DType::F64);
         let value = |side: OtherSide| {
             let loss = GroCoLossConfig::new()

@@ -395,67 +395,71 @@ pub(super) mod tests {
         }
     }
 
+    /// Embeddings paired in one of the ways, anew each time: a graph is gone once it was walked back.
+    fn paired(way: &str, [left, right]: &[Tensor<2>; 2]) -> Pairs {
+        let [batch, width] = left.dims();
+        let (left, right) = (left.clone(), right.clone());
+        let other = right.clone().slice([0..batch, 0..width]);
+        match way {
+            "in batch" => Pairs::in_batch(left, right),
+            "two views" => Pairs::two_views(left, other),
+            "both ways" => Pairs::both_ways(left, other),
+            _ => {
+                let labels: Vec<i64> = (0..batch).map(|i| (i * i % 7) as i64 - 2).collect();
+                let labels = Tensor::<1, Int>::from_ints(labels.as_slice(), &left.device());
+                Pairs::labelled(left, labels)
+            }
+        }
+    }
+
     /// Every way to pair, by streaming and by composition.
     fn agrees(batch: usize, similarity: Similarity, dtype: DType, tolerance: f64) {
-        let [left, right] = embeddings([batch, batch + 3], 4, 0.7, batch as u64, dtype);
-        let labels: Vec<i64> = (0..batch).map(|i| (i * i % 7) as i64 - 2).collect();
-        let labels = Tensor::<1, Int>::from_ints(labels.as_slice(), &left.device());
-        let pairs: [(&str, Pairs); 4] = [
-            ("in batch", Pairs::in_batch(left.clone(), right.clone())),
-            (
-                "two views",
-                Pairs::two_views(left.clone(), right.clone().slice([0..batch, 0..4])),
-            ),
-            ("labelled", Pairs::labelled(left.clone(), labels)),
-            (
-                "both ways",
-                Pairs::both_ways(left.clone(), right.clone().slice([0..batch, 0..4])),
-            ),
-        ];
-        for (name, pairs) in pairs {
+        let sides = embeddings([batch, batch + 3], 4, 0.7, batch as u64, dtype);
+        let [left, right] = &sides;
+        for way in ["in batch", "two views", "both ways", "labelled"] {
+            let pairs = || paired(way, &sides);
+            let leaves: &[&Tensor<2>] = if way == "labelled" {
+                &[left]
+            } else {
+                &[left, right]
+            };
+            let fixed = Temperature::Fixed(0.4);
             for reduction in [Reduction::Mean, Reduction::Sum] {
                 let loss = InBatchSoftmax {
                     similarity,
                     reduction,
                 };
-                let leaves: &[&Tensor<2>] = if name == "labelled" {
-                    &[&left]
-                } else {
-                    &[&left, &right]
-                };
-                let fixed = Temperature::Fixed(0.4);
                 assert_near(
-                    &all_gradients(loss.forward(&pairs, &fixed), leaves, &[]),
-                    &all_gradients(loss.composed(&pairs, &fixed), leaves, &[]),
+                    &all_gradients(loss.forward(&pairs(), &fixed), leaves, &[]),
+                    &all_gradients(loss.composed(&pairs(), &fixed), leaves, &[]),
                     tolerance,
                 );
-                for count in [1, pairs.anchors()] {
+                for count in [1, pairs().anchors()] {
                     let values: Vec<f64> = (0..count).map(|i| 0.3 + 0.1 * (i % 5) as f64).collect();
-                    let given =
-                        Tensor::<1>::from_data(TensorData::new(values, [count]), (&Device::flex(), dtype));
+                    let given = TensorData::new(values, [count]);
+                    let given = Tensor::<1>::from_data(given, (&Device::flex(), dtype));
                     let given = given.autodiff().require_grad();
                     let temperature = Temperature::Given(given.clone());
                     assert_near(
-                        &all_gradients(loss.forward(&pairs, &temperature), leaves, &[&given]),
-                        &all_gradients(loss.composed(&pairs, &temperature), leaves, &[&given]),
+                        &all_gradients(loss.forward(&pairs(), &temperature), leaves, &[&given]),
+                        &all_gradients(loss.composed(&pairs(), &temperature), leaves, &[&given]),
                         tolerance,
                     );
                 }
             }
-            let none = InBatchSoftmax {
-                similarity,
-                reduction: Reduction::None,
+            let of = |reduction| {
+                let loss = InBatchSoftmax {
+                    similarity,
+                    reduction,
+                };
+                loss.forward(&pairs(), &fixed)
             };
-            let sum = InBatchSoftmax {
-                similarity,
-                reduction: Reduction::Sum,
-            };
-            let each = none.forward(&pairs, &Temperature::Fixed(0.4));
-            assert_eq!(each.dims(), [pairs.anchors()]);
-            let total = number(each.sum());
+            let each = of(Reduction::None);
+            assert_eq!(each.dims(), [pairs().anchors()]);
+            let (total, sum) = (number(each.sum()), number(of(Reduction::Sum)));
             assert!(
-                (total - number(sum.forward(&pairs, &Temperature::Fixed(0.4)))).abs()
-                    < tolerance * (1.0 + total)
+                (total - sum).abs() < tolerance * (1.0 + total),
+                "{way}: {total}, {sum}"
             );
         }
     }

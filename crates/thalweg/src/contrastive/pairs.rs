@@ -181,8 +181,7 @@ impl Pairs {
     /// # Panics
     /// When there are none, or the shapes differ.
     pub fn both_ways(left: Tensor<2>, right: Tensor<2>) -> Self {
-        assert_eq!(left.dims(), right.dims(), "the two sides differ in shape");
-        check_widths(["embeddings", "embeddings"], [&left, &right]);
+        check_sides(&left, &right);
         Self::Both { left, right }
     }
 
@@ -208,6 +207,12 @@ pub(super) fn dense_classes<L: Eq + Hash>(labels: impl IntoIterator<Item = L>) -
         })
         .collect();
     (classes, known.len())
+}
+
+/// Refuses sides that are no pairs.
+pub(super) fn check_sides(left: &Tensor<2>, right: &Tensor<2>) {
+    assert_eq!(left.dims(), right.dims(), "the two sides differ in shape");
+    assert!(left.dims()[0] > 0, "an empty batch has no loss");
 }
 
 fn check_widths(names: [&str; 2], sides: [&Tensor<2>; 2]) -> [usize; 2] {

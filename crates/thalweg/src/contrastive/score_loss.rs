@@ -1,5 +1,7 @@
 //! Losses of given similarities `s` `[n, n]`, positives on the diagonal and negatives beside it, row by row in f64.
 
+use std::cmp::Ordering;
+
 use burn::tensor::{Element, Tensor};
 use thalweg_kernels::batch::forward_backward;
 use thalweg_kernels::in_batch::Statistics;
@@ -132,7 +134,9 @@ impl RowLoss for ScoresLoss {
     fn row(&self, _: usize, scores: &mut [f64], positive: usize, gradient: &mut [f64]) -> f64 {
         gradient.fill(0.0);
         let threshold = self.hard.and_then(|hard| hard.threshold(scores, positive));
-        let kept = |score: f64| threshold.is_none_or(|threshold| score >= threshold);
+        // What is no number is kept, so that it shows.
+        let kept =
+            |score: f64| threshold.is_none_or(|least| score.partial_cmp(&least) != Some(Ordering::Less));
         let negatives = others(scores, positive).filter(|(_, score)| kept(*score));
         match self.rule {
             Rule::Softmax { temperature } => {
@@ -156,7 +160,11 @@ impl RowLoss for ScoresLoss {
             }
             Rule::Hardest => {
                 let ahead = |(a, most): (usize, f64), (b, score): (usize, f64)| {
-                    if most >= score { (a, most) } else { (b, score) }
+                    if most >= score || most.is_nan() {
+                        (a, most)
+                    } else {
+                        (b, score)
+                    }
                 };
                 let Some((hardest, score)) = negatives.reduce(ahead) else {
                     return 0.0;

@@ -10,9 +10,9 @@ use burn::tensor::{Element, Tensor};
 use thalweg_kernels::in_batch::{Sigmoid, sigmoid_loss};
 use thalweg_kernels::real::Real;
 
-use super::pairs::temperature;
+use super::Similarity;
+use super::pairs::{check_sides, temperature};
 use super::prepared::{Prepared, Role};
-use super::{Pairs, Similarity};
 use crate::ConfigError;
 use crate::bridge::{CpuFloats, Floats, constant, with_gradients};
 use crate::config::require;
@@ -75,10 +75,7 @@ impl SigLipLoss {
         scale: Tensor<1>,
         bias: Tensor<1>,
     ) -> Tensor<1> {
-        let pairs = Pairs::both_ways(left, right);
-        let Pairs::Both { left, right } = pairs else {
-            unreachable!("made as such")
-        };
+        check_sides(&left, &right);
         if let (Some(a), Some(b)) = (CpuFloats::of(&left), CpuFloats::of(&right)) {
             match (a.floats(), b.floats()) {
                 (Floats::F32(a), Floats::F32(b)) => {
