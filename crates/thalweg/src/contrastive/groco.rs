@@ -147,7 +147,7 @@ impl GroCoLoss {
 fn beside_the_diagonal(square: Tensor<2>) -> Tensor<2> {
     let [n, _] = square.dims();
     // After the first element, every n + 1 of them end with one of the diagonal.
-    let rest: Tensor<1> = square.reshape([n * n]).slice([1..n * n]);
+    let rest: Tensor<1> = square.reshape([n * n]).narrow(0, 1, n * n - 1);
     let rest: Tensor<2> = rest.reshape([n - 1, n + 1]);
     rest.slice([0..n - 1, 0..n]).reshape([n, n - 1])
 }

@@ -48,6 +48,10 @@ impl Similarity {
 
 /// What similarities are divided by, above 0.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a loss, and it is borrowed"
+)]
 pub enum Temperature {
     /// A number.
     Fixed(f64),
