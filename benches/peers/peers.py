@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 
 import training
+import pairs
 
 REPETITIONS = 15
 # A case that takes longer than so many seconds gets fewer, but not fewer than so many.
@@ -105,6 +106,7 @@ CASES += [
     ("linear_cross_entropy", [("hidden", (2048, 512)), ("weight", (32000, 512))]),
     ("linear_cross_entropy", [("hidden", (512, 512)), ("weight", (256000, 512))]),
 ]
+CASES += pairs.CASES
 
 
 def binary():
@@ -142,6 +144,8 @@ def torch_step(name, made, targets):
     if name == "aldr_kl":
         lambdas = torch.full((len(targets),), 10.0)
         return variables, lambda: aldr_kl(lambdas, variables[0], targets)
+    if name in pairs.LOSSES:
+        return variables, lambda: pairs.LOSSES[name](*variables)
     if name == "linear_cross_entropy":
         return variables, lambda: linear_cross_entropy(*variables, targets)
     return variables, lambda: LOGITS[name](variables[0], targets)

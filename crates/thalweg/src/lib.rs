@@ -1,6 +1,7 @@
 //! Training objectives on [burn]: what a model is asked to minimise, and whether it did what its theory promised.
 //!
-//! - Losses, one file an objective: [`classification`], [`robustness`], [`aggregate`], [`distillation`]. Each has a config with
+//! - Losses, one file an objective: [`classification`], [`robustness`], [`aggregate`], [`distillation`],
+//!   [`contrastive`]. Each has a config with
 //!   the paper's defaults,
 //!   `init()`, and `forward(...)` on burn tensors of either float type, on any backend.
 //! - What is fitted to a trained classifier so that its probabilities mean what they say: [`calibration`].
@@ -29,6 +30,7 @@ pub mod calibration;
 pub mod catalogue;
 pub mod classification;
 mod config;
+pub mod contrastive;
 pub mod distillation;
 pub mod layers;
 pub mod objective;

@@ -108,7 +108,12 @@ fn evaluated(entry: &ObjectiveEntry, case: &Case, dtype: DType, strided: bool) -
         steps: 1,
     };
     let mut objective = entry.build(&Settings::new()).expect("defaults build");
-    let loss = objective.loss(&Identity, &batch_of, &progress, &mut Stream::new(0, "extremes", 0));
+    let loss = objective.loss(
+        &Identity,
+        &batch_of,
+        &progress,
+        &mut Stream::new(0, "extremes", 0),
+    );
     let gradient = stored
         .grad(&loss.backward())
         .expect("a loss depends on its scores");

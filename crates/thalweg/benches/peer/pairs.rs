@@ -1,0 +1,61 @@
+//! Cases of all pairs of a batch, and of sorting networks.
+
+use std::path::Path;
+
+use burn::tensor::Tensor;
+use thalweg::contrastive::{
+    ClipLossConfig, GroupOrderingLossConfig, Network, NtXentLossConfig, PermutationBceLossConfig,
+    SigLipLossConfig,
+};
+
+use crate::{Step, variable};
+
+/// The step of a case, where it is one of these.
+pub fn step(case: &str, folder: &Path) -> Option<Step> {
+    let two = |loss: Box<dyn Fn(Tensor<2>, Tensor<2>) -> Tensor<1>>| -> Step {
+        let (first, second) = (variable(folder, "first"), variable(folder, "second"));
+        Box::new(move || {
+            let loss = loss(first.clone(), second.clone());
+            (loss, vec![first.clone(), second.clone()])
+        })
+    };
+    let in_range = "the parameters are in range";
+    Some(match case {
+        "nt_xent" => {
+            let loss = NtXentLossConfig::new().init().expect(in_range);
+            two(Box::new(move |first, second| loss.forward(first, second)))
+        }
+        "clip" => {
+            let loss = ClipLossConfig::new().init().expect(in_range);
+            two(Box::new(move |first, second| loss.forward(first, second)))
+        }
+        "sig_lip" => {
+            let loss = SigLipLossConfig::new().init().expect(in_range);
+            two(Box::new(move |first, second| loss.forward(first, second)))
+        }
+        "group_ordering_odd_even" | "group_ordering_bitonic" => {
+            let config = GroupOrderingLossConfig::new().with_network(network(case));
+            two(Box::new(move |positives, negatives| {
+                let ([_, p], [_, k]) = (positives.dims(), negatives.dims());
+                let loss = config.clone().with_topk_neg(k).init(p).expect(in_range);
+                loss.forward(positives, negatives)
+            }))
+        }
+        "permutation_odd_even" | "permutation_bitonic" => {
+            let x = variable(folder, "x");
+            let config = PermutationBceLossConfig::new().with_network(network(case));
+            let [_, wires] = x.dims();
+            let loss = config.init(wires).expect(in_range);
+            Box::new(move || (loss.forward(x.clone()), vec![x.clone()]))
+        }
+        _ => return None,
+    })
+}
+
+fn network(case: &str) -> Network {
+    if case.ends_with("bitonic") {
+        Network::Bitonic
+    } else {
+        Network::OddEven
+    }
+}
