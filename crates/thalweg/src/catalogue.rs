@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
-use crate::{aggregate, calibration, classification, distillation, robustness};
+use crate::{aggregate, calibration, classification, diagnostics, distillation, robustness};
 
 /// All objectives, families in order.
 pub fn objectives() -> &'static [ObjectiveEntry] {
@@ -42,6 +42,7 @@ pub fn quantities() -> &'static [Quantity] {
             ("aggregate", aggregate::quantities()),
             ("calibration", calibration::quantities()),
             ("distillation", distillation::quantities()),
+            ("diagnostics", diagnostics::quantities()),
         ]
         .into_iter()
         .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))

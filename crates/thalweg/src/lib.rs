@@ -4,6 +4,7 @@
 //!   the paper's defaults,
 //!   `init()`, and `forward(...)` on burn tensors of either float type, on any backend.
 //! - What is fitted to a trained classifier so that its probabilities mean what they say: [`calibration`].
+//! - Whether an embedding is any good, without labels: [`diagnostics`].
 //! - [`objective`]: the one small trait a training loop calls, and an objective's page in the catalogue.
 //! - [`quantity`]: everything else the library computes, as named numbers of given arrays.
 //! - [`catalogue`]: the list of both.
@@ -28,6 +29,7 @@ pub mod calibration;
 pub mod catalogue;
 pub mod classification;
 mod config;
+pub mod diagnostics;
 pub mod distillation;
 pub mod objective;
 pub mod quantity;
