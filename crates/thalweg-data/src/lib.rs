@@ -31,7 +31,7 @@ mod useless;
 pub use dataset::{BagColumn, Dataset, Numbers};
 pub use embedded::digits;
 pub use error::{DataError, Place};
-pub use npy::write_npy;
+pub use npy::{ClassLabels, NpyRows, write_npy};
 pub use open::open;
 pub use options::{Impute, ReadOptions, parse_bytes};
 pub use useless::Useless;

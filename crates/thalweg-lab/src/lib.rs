@@ -3,6 +3,7 @@
 pub mod calibration;
 pub mod comparison;
 pub mod csv_out;
+pub mod diagnosis;
 pub mod distillation;
 mod error;
 pub mod metrics;
