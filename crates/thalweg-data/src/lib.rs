@@ -6,6 +6,7 @@
 //! ([`imbalance`]), parts ([`split`]), scales ([`standardize`]). All of it is determined by a seed.
 
 mod arrays;
+pub mod augment;
 mod csv;
 mod dataset;
 pub mod describe;

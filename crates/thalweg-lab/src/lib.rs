@@ -12,6 +12,7 @@ pub mod output;
 pub mod pool;
 pub mod report;
 pub mod results;
+pub mod self_supervised;
 pub mod statistics;
 pub mod store;
 pub mod studies;

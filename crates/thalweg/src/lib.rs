@@ -4,6 +4,7 @@
 //!   the paper's defaults,
 //!   `init()`, and `forward(...)` on burn tensors of either float type, on any backend.
 //! - What is fitted to a trained classifier so that its probabilities mean what they say: [`calibration`].
+//! - Losses of two views of a sample, without labels or negatives: [`self_supervised`].
 //! - Whether an embedding is any good, without labels: [`diagnostics`].
 //! - [`objective`]: the one small trait a training loop calls, and an objective's page in the catalogue.
 //! - [`quantity`]: everything else the library computes, as named numbers of given arrays.
@@ -35,6 +36,7 @@ pub mod objective;
 pub mod quantity;
 mod reduction;
 pub mod robustness;
+pub mod self_supervised;
 
 pub use config::ConfigError;
 pub use reduction::Reduction;
