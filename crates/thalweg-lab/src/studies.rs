@@ -6,6 +6,7 @@ mod correctness_calibration;
 mod dual_head_kd;
 mod ens_loss;
 mod ldr;
+mod rankme;
 mod z_loss;
 
 use crate::study::Study;
@@ -20,6 +21,7 @@ pub fn all() -> &'static [Study] {
         correctness_calibration::STUDY,
         aggregate::STUDY,
         dual_head_kd::STUDY,
+        rankme::STUDY,
     ]
 }
 
