@@ -232,7 +232,7 @@ fn judge(
                 value,
                 samples: pairs,
             })
-            .map_err(|_| "fewer than two samples have a direction".to_owned())
+            .map_err(|_| "fewer than two samples with a direction were compared".to_owned())
             .into(),
         alignment: plan
             .views

@@ -2,10 +2,13 @@
 
 mod aggregate;
 mod comp_sum;
+mod contrastive_behaviour;
 mod correctness_calibration;
+mod digit_views;
 mod dual_head_kd;
 mod ens_loss;
 mod ldr;
+mod nt_xent;
 mod rankme;
 mod z_loss;
 
@@ -22,6 +25,7 @@ pub fn all() -> &'static [Study] {
         aggregate::STUDY,
         dual_head_kd::STUDY,
         rankme::STUDY,
+        contrastive_behaviour::STUDY,
     ]
 }
 

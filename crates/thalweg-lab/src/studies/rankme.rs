@@ -2,7 +2,6 @@
 //! hyper-parameters of a self-supervised method serve a classifier best?
 
 mod families;
-mod nt_xent;
 mod runs;
 mod subsamples;
 

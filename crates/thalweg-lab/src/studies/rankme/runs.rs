@@ -3,16 +3,14 @@
 use thalweg::diagnostics::{DiagnosticError, EPSILON, Embeddings, PowerLawFit, SpectrumFit, alpha_req};
 use thalweg::objective::ViewObjective;
 use thalweg::self_supervised::VicRegLossConfig;
-use thalweg_data::augment::Augmentations;
-use thalweg_kernels::random::Stream;
 
-use super::nt_xent::NtXent;
 use crate::LabError;
 use crate::pool::Pool;
-use crate::self_supervised::{Samples, Scored, SelfSupervised, ViewedSamples, judge, train, untrained};
+use crate::self_supervised::{Scored, ViewedSamples, judge, train, untrained};
+use crate::studies::digit_views::DigitViews;
+use crate::studies::nt_xent::{Negatives, NtXent};
 use crate::study::{Advance, Scale};
 
-const TRAINING: usize = 1200;
 const INVARIANCE: f64 = 25.0;
 
 /// Hyper-parameters of a run.
@@ -93,19 +91,8 @@ pub(super) fn steps(scale: &Scale) -> usize {
 }
 
 pub(super) fn run(scale: &Scale, pool: &Pool, advance: &Advance) -> Result<Runs, LabError> {
-    let digits = thalweg_data::digits();
-    let views = Augmentations::small_images(&digits.feature_shape)
-        .map_err(|error| LabError::Plan(error.to_string()))?;
-    let split = |seed: u64| {
-        let mut order: Vec<usize> = (0..digits.len()).collect();
-        Stream::new(seed, "rankme split", 0).shuffle(&mut order);
-        let (training, test) = order.split_at(TRAINING);
-        (Samples::of(&digits, training), Samples::of(&digits, test))
-    };
     let seeds = scale.seeds();
-    let splits: Vec<_> = (0..seeds as u64).map(split).collect();
-    let trial = |seed: usize| SelfSupervised::new(views.clone(), scale.pick(30, 1), seed as u64);
-    let trials: Vec<_> = (0..seeds).map(trial).collect();
+    let DigitViews { splits, trials } = DigitViews::new(seeds, scale.pick(30, 1))?;
     let before = pool.map(seeds, |seed| {
         let (training, test) = &splits[seed];
         let scored = untrained(&trials[seed], training, test);
@@ -155,7 +142,10 @@ fn objective(setting: Setting) -> Result<Box<dyn ViewObjective>, LabError> {
                 .with_covariance(covariance)
                 .init()?,
         ),
-        Setting::NtXent { temperature } => Box::new(NtXent { temperature }),
+        Setting::NtXent { temperature } => Box::new(NtXent {
+            temperature,
+            negatives: Negatives::All,
+        }),
     })
 }
 
