@@ -155,7 +155,7 @@ pub(super) fn quantities() -> Vec<Quantity> {
                 Err(DiagnosticError::Range { least, .. }) => {
                     case.refuse_param("end", &format!("at least `start` + {}", least - 1))
                 }
-                Err(error) => refuse(case, "eigenvalues", &error),
+                Err(error) => refuse(case, ("eigenvalues", "eigenvalues"), &error),
             }
         }),
     ]

@@ -142,16 +142,24 @@ pub(super) fn check_finite(values: &[f64], width: usize, before: usize) -> Resul
     }
 }
 
+/// The input of embeddings, and what it holds.
+pub(super) const Z: (&str, &str) = ("z", "embeddings");
+
 /// The input `z`, or why it is refused.
 pub(super) fn read<'a>(case: &'a Case) -> Result<Embeddings<'a>, QuantityError> {
     let array = case.array("z");
-    Embeddings::new(&array.data, array.shape[1]).or_else(|error| refuse(case, "z", &error))
+    Embeddings::new(&array.data, array.shape[1]).or_else(|error| refuse(case, Z, &error))
 }
 
-pub(super) fn refuse<T>(case: &Case, input: &str, error: &DiagnosticError) -> Result<T, QuantityError> {
+/// Refuses an input, which holds `what`, for what is wrong with it.
+pub(super) fn refuse<T>(
+    case: &Case,
+    (input, what): (&str, &str),
+    error: &DiagnosticError,
+) -> Result<T, QuantityError> {
     match error {
         DiagnosticError::Config(error) => Err(error.clone().into()),
-        problem => case.refuse_input(input, problem.to_string()),
+        problem => case.refuse_input(input, format!("is refused: the {what} {problem}")),
     }
 }
 
@@ -170,7 +178,7 @@ pub(super) fn quantities() -> Vec<Quantity> {
         .input("z", "[N, D]")
         .eval(|case| match read(case)?.covariance_eigenvalues() {
             Ok(eigenvalues) => Ok(Outputs::new().with("eigenvalues", eigenvalues)),
-            Err(error) => refuse(case, "z", &error),
+            Err(error) => refuse(case, Z, &error),
         }),
     ]
 }

@@ -17,7 +17,7 @@ use burn::config::Config;
 use burn::tensor::Tensor;
 use faer::{Mat, MatRef};
 
-use super::embeddings::{CONVERGES, read, refuse, scale_of, scaled};
+use super::embeddings::{CONVERGES, Z, read, refuse, scale_of, scaled};
 use super::{DiagnosticError, Embeddings};
 use crate::ConfigError;
 use crate::bridge::{constant, with_gradients};
@@ -183,11 +183,18 @@ fn of_matrix(embeddings: &Embeddings, epsilon: f64) -> (f64, Vec<f64>) {
     (value, elements.collect())
 }
 
+/// The input of singular values, and what it holds.
+const SIGMA: (&str, &str) = ("singular_values", "singular values");
+
 fn spectrum<'a>(case: &'a Case) -> &'a [f64] {
     &case.array("singular_values").data
 }
 
-fn outcome(case: &Case, found: Result<f64, DiagnosticError>, input: &str) -> Result<Outputs, QuantityError> {
+fn outcome(
+    case: &Case,
+    found: Result<f64, DiagnosticError>,
+    input: (&str, &str),
+) -> Result<Outputs, QuantityError> {
     match found {
         Ok(value) => Ok(Outputs::new().with("value", value)),
         Err(error) => refuse(case, input, &error),
@@ -206,10 +213,10 @@ pub(super) fn quantities() -> Vec<Quantity> {
         .eval(|case| {
             let epsilon = match checked(case.param("eps")?) {
                 Ok(epsilon) => epsilon,
-                Err(error) => return refuse(case, "z", &error),
+                Err(error) => return refuse(case, Z, &error),
             };
             if read(case)?.values().iter().all(|&value| value == 0.0) {
-                return refuse(case, "z", &DiagnosticError::Zero);
+                return refuse(case, Z, &DiagnosticError::Zero);
             }
             let z = case.variable::<2>("z");
             let value = RankMe { epsilon }.forward(z.clone());
@@ -227,19 +234,19 @@ pub(super) fn quantities() -> Vec<Quantity> {
                 Ok((value, slopes)) => Ok(Outputs::new()
                     .with("value", value)
                     .with("grad_singular_values", slopes)),
-                Err(error) => refuse(case, "singular_values", &error),
+                Err(error) => refuse(case, SIGMA, &error),
             },
         ),
         Quantity::new("effective_rank", "RankMe without epsilon (Roy and Vetterli)")
             .input("z", "[N, D]")
-            .eval(|case| outcome(case, read(case)?.effective_rank(), "z")),
+            .eval(|case| outcome(case, read(case)?.effective_rank(), Z)),
         Quantity::new(
             "effective_rank_from_singular_values",
             "effective rank of given singular values (Roy and Vetterli)",
         )
         .input("singular_values", "[R]")
         .with_example("singular_values", descending())
-        .eval(|case| outcome(case, effective_rank(spectrum(case)), "singular_values")),
+        .eval(|case| outcome(case, effective_rank(spectrum(case)), SIGMA)),
     ]
 }
 

@@ -139,7 +139,7 @@ pub(super) fn quantities() -> Vec<Quantity> {
                     .with("regret", selection.regret)
                     .with("spearman", selection.spearman)
                     .with("kendall", selection.kendall)),
-                Err(error) => refuse(case, "score", &error),
+                Err(error) => refuse(case, ("score", "scores"), &error),
             }
         }),
     ]
