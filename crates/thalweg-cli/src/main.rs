@@ -7,6 +7,7 @@
 mod calibrate;
 mod compare;
 mod data;
+mod diagnose;
 mod distill;
 mod eval;
 mod failure;
@@ -40,6 +41,7 @@ enum Command {
     Distill(Box<distill::Args>),
     Study(study::Args),
     Calibrate(Box<calibrate::Args>),
+    Diagnose(diagnose::Args),
     Eval(eval::Args),
     List(list::Args),
     Show(show::Args),
@@ -64,6 +66,7 @@ fn run(cli: Cli) -> miette::Result<()> {
         Some(Command::Distill(args)) => distill::run(*args),
         Some(Command::Study(args)) => study::run(args),
         Some(Command::Calibrate(args)) => calibrate::run(*args),
+        Some(Command::Diagnose(args)) => diagnose::run(args),
         Some(Command::Eval(args)) => eval::run(args),
         Some(Command::List(args)) => list::run(args, &study::listed()),
         Some(Command::Show(args)) => show::run(args),

@@ -96,6 +96,7 @@ pub fn failed(error: LabError) -> Report {
         LabError::Build(_)
         | LabError::Config(_)
         | LabError::Calibration(_)
+        | LabError::Embeddings { .. }
         | LabError::Plan(_)
         | LabError::Teacher(_) => UserError::new(error).into(),
         LabError::Interrupted => Interrupted::new(&command_line()).into(),

@@ -213,7 +213,7 @@ pub(crate) fn checked_count(path: &Path, shape: &[usize], limit: u64) -> Result<
     Ok(count)
 }
 
-fn classes_of_numbers(file: &Path, numbers: &[f64]) -> Result<(Vec<String>, Vec<u32>), DataError> {
+pub(crate) fn classes_of_numbers(file: &Path, numbers: &[f64]) -> Result<(Vec<String>, Vec<u32>), DataError> {
     // Ordered by the bits of whole numbers, so that no class depends on how a float is printed.
     let mut whole = Vec::with_capacity(numbers.len());
     for (index, &number) in numbers.iter().enumerate() {
@@ -234,7 +234,7 @@ fn classes_of_numbers(file: &Path, numbers: &[f64]) -> Result<(Vec<String>, Vec<
     ))
 }
 
-fn classes_of_texts(texts: &[String]) -> (Vec<String>, Vec<u32>) {
+pub(crate) fn classes_of_texts(texts: &[String]) -> (Vec<String>, Vec<u32>) {
     let distinct: BTreeSet<&String> = texts.iter().collect();
     let codes: BTreeMap<&String, u32> = distinct.iter().copied().zip(0..).collect();
     (

@@ -34,6 +34,14 @@ pub enum LabError {
     /// Logits could not be calibrated.
     #[error(transparent)]
     Calibration(#[from] thalweg::calibration::CalibrationError),
+    /// Embeddings cannot be judged.
+    #[error("{}: the embeddings {problem}", file.display())]
+    Embeddings {
+        /// Their file.
+        file: std::path::PathBuf,
+        /// What is wrong with them.
+        problem: thalweg::diagnostics::DiagnosticError,
+    },
     /// Scores could not be judged.
     #[error(transparent)]
     Metric(#[from] MetricError),

@@ -3,6 +3,7 @@
 pub mod calibration;
 pub mod comparison;
 pub mod csv_out;
+pub mod diagnosis;
 pub mod distillation;
 mod error;
 pub mod metrics;
@@ -11,6 +12,7 @@ pub mod output;
 pub mod pool;
 pub mod report;
 pub mod results;
+pub mod self_supervised;
 pub mod statistics;
 pub mod store;
 pub mod studies;

@@ -166,14 +166,23 @@ struct Convolution {
     bias: Param<Tensor<1>>,
 }
 
+/// A linear layer.
 #[derive(Module, Debug)]
-struct Dense {
+pub(crate) struct Dense {
     weight: Param<Tensor<2>>,
     bias: Param<Tensor<1>>,
 }
 
 impl Dense {
-    fn of(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
+    /// Of the given widths, its weights drawn from a stream.
+    pub(crate) fn new([inputs, outputs]: [usize; 2], stream: &mut Stream, device: &Device) -> Self {
+        Self {
+            weight: uniform([inputs, outputs], inputs, stream, device),
+            bias: uniform([outputs], inputs, stream, device),
+        }
+    }
+
+    pub(crate) fn of(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
         let bias = parameters.use_tensor(&self.bias).unsqueeze();
         inputs.matmul(parameters.use_tensor(&self.weight)) + bias
     }
@@ -195,12 +204,13 @@ pub struct Network {
 }
 
 /// How parameters enter a forward pass.
-trait Parameters {
+pub(crate) trait Parameters {
     fn use_tensor<const D: usize>(&self, param: &Param<Tensor<D>>) -> Tensor<D>;
     fn normalize(&self, norm: &BatchNorm, hidden: Tensor<2>) -> Tensor<2>;
 }
 
-struct Trained;
+/// As what is being trained.
+pub(crate) struct Trained;
 
 impl Parameters for Trained {
     fn use_tensor<const D: usize>(&self, param: &Param<Tensor<D>>) -> Tensor<D> {
@@ -212,7 +222,8 @@ impl Parameters for Trained {
     }
 }
 
-struct Frozen;
+/// As constants.
+pub(crate) struct Frozen;
 
 impl Parameters for Frozen {
     fn use_tensor<const D: usize>(&self, param: &Param<Tensor<D>>) -> Tensor<D> {
@@ -290,10 +301,9 @@ impl Network {
         });
         for (layer, pair) in widths.windows(2).enumerate() {
             let mut stream = Stream::new(seed, "weights", layer as u64);
-            network.layers.push(Dense {
-                weight: uniform([pair[0], pair[1]], pair[0], &mut stream, device),
-                bias: uniform([pair[1]], pair[0], &mut stream, device),
-            });
+            network
+                .layers
+                .push(Dense::new([pair[0], pair[1]], &mut stream, device));
         }
         network
     }

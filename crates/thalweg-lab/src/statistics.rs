@@ -1,6 +1,7 @@
 //! What may be said from a few seeds: Student intervals, paired differences, and Holm's correction for many of them.
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
+use thalweg_kernels::random::Stream;
 
 use crate::metrics::Direction;
 use crate::results::{Difference, Finding, Summary};
@@ -19,6 +20,34 @@ pub fn summary(values: &[f64]) -> Summary {
         mean,
         low: mean - half_width,
         high: mean + half_width,
+        values: values.to_vec(),
+    }
+}
+
+/// Resamples of a bootstrap.
+const RESAMPLES: usize = 10_000;
+
+/// Mean with its 95% percentile bootstrap interval. The ends are NaN for fewer than two values, or when one is not finite.
+pub fn bootstrap(values: &[f64], random: &mut Stream) -> Summary {
+    let finite = values.iter().all(|value| value.is_finite());
+    let (low, high) = if values.len() < 2 || !finite {
+        (f64::NAN, f64::NAN)
+    } else {
+        let mut drawn = || {
+            let sum: f64 = (0..values.len())
+                .map(|_| values[random.below(values.len())])
+                .sum();
+            sum / values.len() as f64
+        };
+        let mut means: Vec<f64> = (0..RESAMPLES).map(|_| drawn()).collect();
+        means.sort_by(f64::total_cmp);
+        let at = |share: f64| means[(share * (RESAMPLES - 1) as f64).round() as usize];
+        (at(LEVEL / 2.0), at(1.0 - LEVEL / 2.0))
+    };
+    Summary {
+        mean: mean(values),
+        low,
+        high,
         values: values.to_vec(),
     }
 }
@@ -181,6 +210,31 @@ mod tests {
         let two = summary(&[0.4, 0.6]);
         close(two.low, -0.770_620_473_617_469_1);
         close(two.high, 1.770_620_473_617_469);
+    }
+
+    #[test]
+    fn the_bootstrap_interval_is_near_that_of_the_normal() {
+        let mut values = vec![0.0; 400];
+        Stream::new(0, "values", 0).fill_normal(&mut values);
+        let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+        let found = bootstrap(&values, &mut Stream::new(0, "bootstrap", 0));
+        let exact = summary(&values);
+        assert_eq!(found.mean, exact.mean);
+        assert!((found.low - exact.low).abs() < 0.01 && (found.high - exact.high).abs() < 0.01);
+        assert_eq!(
+            bootstrap(&values, &mut Stream::new(0, "bootstrap", 0)).low,
+            found.low
+        );
+        assert!(
+            bootstrap(&[0.5], &mut Stream::new(0, "bootstrap", 0))
+                .low
+                .is_nan()
+        );
+        assert!(
+            bootstrap(&[0.5, f64::NAN], &mut Stream::new(0, "bootstrap", 0))
+                .high
+                .is_nan()
+        );
     }
 
     #[test]

@@ -2,10 +2,14 @@
 
 mod aggregate;
 mod comp_sum;
+mod contrastive_behaviour;
 mod correctness_calibration;
+mod digit_views;
 mod dual_head_kd;
 mod ens_loss;
 mod ldr;
+mod nt_xent;
+mod rankme;
 mod z_loss;
 
 use crate::study::Study;
@@ -20,6 +24,8 @@ pub fn all() -> &'static [Study] {
         correctness_calibration::STUDY,
         aggregate::STUDY,
         dual_head_kd::STUDY,
+        rankme::STUDY,
+        contrastive_behaviour::STUDY,
     ]
 }
 

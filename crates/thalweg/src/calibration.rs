@@ -12,7 +12,7 @@ mod error;
 mod histogram_binning;
 mod image;
 mod isotonic;
-mod lbfgs;
+pub mod lbfgs;
 mod logits;
 mod method;
 mod metrics;

@@ -11,7 +11,10 @@ use std::sync::OnceLock;
 
 use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
-use crate::{aggregate, calibration, classification, contrastive, distillation, robustness};
+use crate::{
+    aggregate, calibration, classification, contrastive, diagnostics, distillation, robustness,
+    self_supervised,
+};
 
 /// All objectives, families in order.
 pub fn objectives() -> &'static [ObjectiveEntry] {
@@ -43,6 +46,8 @@ pub fn quantities() -> &'static [Quantity] {
             ("calibration", calibration::quantities()),
             ("distillation", distillation::quantities()),
             ("contrastive", contrastive::quantities()),
+            ("diagnostics", diagnostics::quantities()),
+            ("self_supervised", self_supervised::quantities()),
         ]
         .into_iter()
         .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))

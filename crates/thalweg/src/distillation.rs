@@ -24,6 +24,7 @@ pub use dual_head::{
 pub use gradient_alignment::{Aligned, AlignmentScope, align};
 pub use head_gradients::{HeadGradients, HeadLoss, LinearHead, cosine};
 pub use kd::{DistillKlLossConfig, KdConfig};
+pub(crate) use neural_collapse::collapse_of_means;
 pub use neural_collapse::{CollapseError, NeuralCollapse, neural_collapse, simplex_etf};
 pub use one_head::{BinaryDivergence, LogitDistillationConfig, OneHeadDistillation};
 pub(crate) use teacher_loss::reduced as reduced_pair;

@@ -6,6 +6,8 @@
 //!   `init()`, and `forward(...)` on burn tensors of either float type, on any backend.
 //! - What is fitted to a trained classifier so that its probabilities mean what they say: [`calibration`].
 //! - What networks are made of and trained with, at the speed of the kernels: [`layers`], [`optimizer`].
+//! - Losses of two views of a sample, without labels or negatives: [`self_supervised`].
+//! - Whether an embedding is any good, without labels: [`diagnostics`].
 //! - [`objective`]: the one small trait a training loop calls, and an objective's page in the catalogue.
 //! - [`quantity`]: everything else the library computes, as named numbers of given arrays.
 //! - [`catalogue`]: the list of both.
@@ -31,6 +33,7 @@ pub mod catalogue;
 pub mod classification;
 mod config;
 pub mod contrastive;
+pub mod diagnostics;
 pub mod distillation;
 pub mod layers;
 pub mod objective;
@@ -38,6 +41,7 @@ pub mod optimizer;
 pub mod quantity;
 mod reduction;
 pub mod robustness;
+pub mod self_supervised;
 
 pub use config::ConfigError;
 pub use reduction::Reduction;

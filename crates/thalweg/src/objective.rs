@@ -6,10 +6,12 @@
 mod dual_head;
 mod gradient;
 mod margin;
+mod views;
 
 pub use dual_head::{Descent, DualHead, Needs};
 pub use gradient::{Descend, GradientObjective, ScoreGradient};
 pub use margin::margin_curve;
+pub use views::{EmbeddedViews, ViewObjective};
 
 use std::collections::BTreeMap;
 

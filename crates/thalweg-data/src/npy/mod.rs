@@ -2,6 +2,7 @@
 
 mod archive;
 mod header;
+mod rows;
 mod write;
 
 use std::io::Read;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use archive::{Archive, read as read_archive};
 pub(crate) use header::MAGIC;
 use header::{Element, Header, Layout};
+pub use rows::{ClassLabels, NpyRows};
 pub use write::write_npy;
 
 use crate::arrays::{Arrays, Features, LabelValues, Labels, checked_count, labels_file};

@@ -1,9 +1,10 @@
-//! `report.html`: a comparison, of objectives or of calibration methods, as one self-contained page, without scripts or
+//! `report.html`: a comparison, of objectives or of calibration methods, or a diagnosis, as one self-contained page, without scripts or
 //! anything fetched, for a phone, a screen or paper, light or dark.
 
 mod calibration;
 mod chart;
 mod confusion;
+mod diagnosis;
 mod figures;
 mod tables;
 mod text;
@@ -21,6 +22,7 @@ pub fn html(comparison: &Comparison) -> String {
 }
 
 pub use calibration::html as calibration_html;
+pub use diagnosis::html as diagnosis_html;
 
 #[cfg(test)]
 pub(crate) mod fixture;

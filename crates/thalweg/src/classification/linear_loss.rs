@@ -7,12 +7,10 @@
 mod sweep;
 
 use burn::config::Config;
-use burn::tensor::{Element, Int, Tensor};
-use bytemuck::Pod;
-use thalweg_kernels::real::Real;
+use burn::tensor::{Int, Tensor};
 
 use super::LogitLoss;
-use crate::bridge::{CpuFloats, Floats, class_indices, constant, with_gradients, written};
+use crate::bridge::{CpuFloat, CpuFloats, Floats, class_indices, constant, with_gradients, written};
 use crate::config::require;
 use crate::{ConfigError, Reduction};
 use sweep::{Sums, Sweep};
@@ -141,7 +139,7 @@ impl LinearLoss {
     }
 
     /// Block by block, on memory.
-    fn streamed<F: Real + Element + Pod>(
+    fn streamed<F: CpuFloat>(
         &self,
         arrays: [&[F]; 3],
         problem: &Problem,

@@ -3,14 +3,13 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Element, Int, Tensor};
-use bytemuck::Pod;
 use thalweg_kernels::batch::{RowKernel, forward, forward_backward};
 use thalweg_kernels::real::Real;
 use thalweg_kernels::rows::{RowLoss, WholeRows};
 use thalweg_kernels::rowwise::{Member, OfSoftmax};
 
 use crate::Reduction;
-use crate::bridge::{CpuFloats, Floats, class_indices, constant, with_gradients, written};
+use crate::bridge::{CpuFloat, CpuFloats, Floats, class_indices, constant, with_gradients, written};
 
 /// A loss with a kernel for CPU floats, and the tensor operations that specify it on every backend.
 pub trait FusedLoss {
@@ -119,7 +118,7 @@ pub(super) fn of_memory(
     }
 }
 
-fn fused<F: Real + Element + Pod>(
+fn fused<F: CpuFloat>(
     kernel: &impl RowKernel,
     scores: &[F],
     logits: &Tensor<2>,

@@ -2,13 +2,12 @@
 
 use std::cmp::Ordering;
 
-use burn::tensor::{Element, Tensor};
+use burn::tensor::Tensor;
 use thalweg_kernels::batch::forward_backward;
 use thalweg_kernels::in_batch::Statistics;
-use thalweg_kernels::real::Real;
 use thalweg_kernels::rows::{RowLoss, WholeRows};
 
-use crate::bridge::{CpuFloats, Floats};
+use crate::bridge::{CpuFloat, CpuFloats, Floats, written};
 use crate::classification::rowwise::{assembled, host_scores};
 use crate::config::require;
 use crate::{ConfigError, Reduction};
@@ -109,7 +108,7 @@ pub(super) fn row_loss(
     }
 }
 
-fn of_memory<F: Real + Element>(
+fn of_memory<F: CpuFloat>(
     loss: &impl RowLoss,
     memory: &[F],
     scores: &Tensor<2>,
@@ -117,16 +116,12 @@ fn of_memory<F: Real + Element>(
     reduction: Reduction,
 ) -> Tensor<1> {
     let [rows, columns] = scores.dims();
-    let (mut losses, mut gradient) = (vec![F::ZERO; rows], vec![F::ZERO; memory.len()]);
-    forward_backward(
-        &WholeRows(loss),
-        memory,
-        targets,
-        columns,
-        reduction.scale(rows),
-        &mut losses,
-        &mut gradient,
-    );
+    let mut losses = vec![F::ZERO; rows];
+    let kernel = WholeRows(loss);
+    let scale = reduction.scale(rows);
+    let gradient = written([rows, columns], |gradient| {
+        forward_backward(&kernel, memory, targets, columns, scale, &mut losses, gradient);
+    });
     assembled(scores, losses, scores.is_tracked().then_some(gradient), reduction)
 }
 

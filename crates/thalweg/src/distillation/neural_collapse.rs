@@ -70,28 +70,56 @@ pub fn neural_collapse(
         "features and weight of width {width}"
     );
     let means = centred_means(features, labels, width, classes)?;
-    let norms: Vec<f64> = means.centred.chunks_exact(width).map(norm).collect();
-    let total = norm(&means.centred);
-    let size = norm(features);
-    if total <= 8.0 * f64::EPSILON * size {
-        return Err(CollapseError::NoMeans);
-    }
+    let within = |direction: &[f64]| {
+        let deviations = features.chunks_exact(width).zip(labels).map(|(row, &label)| {
+            let mean = &means.of_class[label * width..(label + 1) * width];
+            let along = row.iter().zip(mean).zip(direction);
+            along
+                .map(|((value, mean), axis)| (value - mean) * axis)
+                .sum::<f64>()
+        });
+        deviations.map(|along| along * along).sum()
+    };
+    let [variability, equinorm, equiangular] =
+        collapse_of_means(&means.centred, width, norm(features), labels.len(), within)?;
     let head = norm(weight);
     if head == 0.0 {
         return Err(CollapseError::NoHead);
     }
-    let mean_norm = norms.iter().sum::<f64>() / classes as f64;
-    let variance = norms.iter().map(|norm| (norm - mean_norm).powi(2)).sum::<f64>() / classes as f64;
+    let total = norm(&means.centred);
     let gaps = weight
         .iter()
         .zip(&means.centred)
         .map(|(w, m)| w / head - m / total);
     Ok(NeuralCollapse {
-        variability: variability(features, labels, &means, width),
-        equinorm: variance.sqrt() / mean_norm,
-        equiangular: mean_angle_gap(&means.centred, &norms, width),
+        variability,
+        equinorm,
+        equiangular,
         self_duality: gaps.map(|gap| gap * gap).sum(),
     })
+}
+
+/// NC1 and both of NC2 from the centred class means `[classes, width]`, the norm of all features together, the number of
+/// samples, and what varies within classes along a direction v, `Σ_i ((h_i − μ_y)·v)²`.
+pub(crate) fn collapse_of_means(
+    centred: &[f64],
+    width: usize,
+    size: f64,
+    samples: usize,
+    within: impl Fn(&[f64]) -> f64,
+) -> Result<[f64; 3], CollapseError> {
+    let norms: Vec<f64> = centred.chunks_exact(width).map(norm).collect();
+    if norm(centred) <= 8.0 * f64::EPSILON * size {
+        return Err(CollapseError::NoMeans);
+    }
+    let classes = norms.len() as f64;
+    let mean_norm = norms.iter().sum::<f64>() / classes;
+    let variance = norms.iter().map(|norm| (norm - mean_norm).powi(2)).sum::<f64>() / classes;
+    Ok([
+        variability(centred, width, samples, within),
+        variance.sqrt() / mean_norm,
+        mean_angle_gap(centred, &norms, width),
+    ])
 }
 
 struct Means {
@@ -132,29 +160,21 @@ fn centred_means(
 }
 
 /// `tr(Σ_W Σ_B⁺)/K` by the singular values of M, whose squares over K are those of `Σ_B`: no squared condition number.
-fn variability(features: &[f64], labels: &[usize], means: &Means, width: usize) -> f64 {
-    let classes = means.centred.len() / width;
-    let matrix = Mat::from_fn(classes, width, |class, column| {
-        means.centred[class * width + column]
-    });
+fn variability(centred: &[f64], width: usize, samples: usize, within: impl Fn(&[f64]) -> f64) -> f64 {
+    let classes = centred.len() / width;
+    let matrix = Mat::from_fn(classes, width, |class, column| centred[class * width + column]);
     // Features so large that their means overflow have no singular values.
     let Ok(decomposed) = matrix.thin_svd() else {
         return f64::NAN;
     };
     let (sizes, directions) = (decomposed.S().column_vector(), decomposed.V());
-    let largest = sizes[0];
-    let mut total = 0.0;
-    for (row, &label) in features.chunks_exact(width).zip(labels) {
-        let mean = &means.of_class[label * width..(label + 1) * width];
-        for axis in (0..sizes.nrows()).filter(|&axis| sizes[axis] > CUTOFF.sqrt() * largest) {
-            let along: f64 = (0..width)
-                .map(|column| (row[column] - mean[column]) * directions[(column, axis)])
-                .sum();
-            total += (along / sizes[axis]).powi(2);
-        }
-    }
+    let held = (0..sizes.nrows()).filter(|&axis| sizes[axis] > CUTOFF.sqrt() * sizes[0]);
+    let shares = held.map(|axis| {
+        let direction: Vec<f64> = (0..width).map(|column| directions[(column, axis)]).collect();
+        within(&direction) / sizes[axis].powi(2)
+    });
     // Σ_B⁺ brings a factor K, which the definition divides away.
-    total / labels.len() as f64
+    shares.sum::<f64>() / samples as f64
 }
 
 /// Mean over pairs of classes of `|cos + 1/(K − 1)|`; a mean at the centre is at right angles to all.
@@ -297,7 +317,9 @@ mod tests {
         let [ba, bb, bc] = scatter(&mut means.centred.as_chunks::<2>().0.iter().copied(), 4.0);
         let determinant = ba * bc - bb * bb;
         let expected = (wa * bc - 2.0 * wb * bb + wc * ba) / determinant / 4.0;
-        let found = variability(&features, &labels, &means, 2);
+        let found = neural_collapse(&features, &labels, &[1.0; 8], 4)
+            .unwrap()
+            .variability;
         assert!((found - expected).abs() < 1e-12 * expected, "{found}, {expected}");
     }
 

@@ -4,13 +4,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use burn::tensor::{Element, Int, Tensor};
-use bytemuck::Pod;
+use burn::tensor::{Int, Tensor};
 use thalweg_kernels::pairs::{PairLoss, forward_backward};
-use thalweg_kernels::real::Real;
 
 use crate::Reduction;
-use crate::bridge::{CpuFloats, Floats, written};
+use crate::bridge::{CpuFloat, CpuFloats, Floats, written};
 use crate::classification::rowwise::assembled;
 use crate::quantity::{Case, Outputs, QuantityError};
 
@@ -117,7 +115,7 @@ pub(super) fn check_pair(student: &Tensor<2>, teacher: &Tensor<2>) {
     );
 }
 
-fn fused<F: Real + Element + Pod>(
+fn fused<F: CpuFloat>(
     kernel: &impl PairLoss,
     pair: (&[F], &[F]),
     student: &Tensor<2>,

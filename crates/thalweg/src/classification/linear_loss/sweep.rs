@@ -5,15 +5,14 @@
 //! first block therefore keeps its scores where the gradient of the weights will be, which has room for as many samples as
 //! a hidden vector has components, and nothing else to hold yet.
 
-use burn::tensor::{DType, Device, Element, Int, Tensor};
-use bytemuck::Pod;
+use burn::tensor::{DType, Device, Int, Tensor};
 use rayon::prelude::*;
 use thalweg_kernels::matrix::{Matrix, Work, multiply};
 use thalweg_kernels::real::Real;
 
 use super::super::logit_loss::Scores;
 use super::{LinearLoss, Problem};
-use crate::bridge::constant;
+use crate::bridge::{CpuFloat, constant};
 
 /// Where the gradients go. Those of hidden vectors and weights are overwritten, that of the bias is added to.
 pub(super) struct Sums<'a, F> {
@@ -33,7 +32,7 @@ pub(super) struct Sweep<'a, F> {
     scale: F,
 }
 
-impl<'a, F: Real + Element + Pod> Sweep<'a, F> {
+impl<'a, F: CpuFloat> Sweep<'a, F> {
     /// Of hidden vectors, weights and a bias, which may be empty.
     pub fn new(
         layer: &'a LinearLoss,

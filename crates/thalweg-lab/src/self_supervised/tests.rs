@@ -1,0 +1,162 @@
+use std::sync::atomic::AtomicBool;
+
+use thalweg::self_supervised::{BarlowTwinsLossConfig, VicRegLossConfig};
+use thalweg_data::augment::Augmentations;
+use thalweg_kernels::random::Stream;
+
+use super::*;
+
+fn digits() -> (Samples, Samples) {
+    let digits = thalweg_data::digits();
+    let rows: Vec<usize> = (0..600).collect();
+    (
+        Samples::of(&digits, &rows[..400]),
+        Samples::of(&digits, &rows[400..]),
+    )
+}
+
+fn trial(epochs: usize) -> SelfSupervised {
+    SelfSupervised::new(Augmentations::small_images(&[1, 8, 8]).unwrap(), epochs, 3)
+}
+
+fn trained(trial: &SelfSupervised, samples: &Samples) -> Trained {
+    let mut loss = VicRegLossConfig::new().init().unwrap();
+    let viewed = ViewedSamples::new(trial, samples).unwrap();
+    train(&viewed, &mut loss, &AtomicBool::new(false)).unwrap()
+}
+
+#[test]
+fn training_descends_and_is_determined_by_its_seed() {
+    let (samples, _) = digits();
+    let run = trained(&trial(12), &samples);
+    assert!(run.losses[11] < 0.9 * run.losses[0], "{:?}", run.losses);
+    assert_eq!(run.losses, trained(&trial(12), &samples).losses);
+    let other = SelfSupervised { seed: 4, ..trial(12) };
+    assert_ne!(run.losses, trained(&other, &samples).losses);
+}
+
+#[test]
+fn features_are_judged_on_clean_and_on_augmented_samples() {
+    let (train_samples, test) = digits();
+    let trial = SelfSupervised {
+        batch_size: 50,
+        ..trial(15)
+    };
+    let before = untrained(&trial, &train_samples, &test);
+    let run = trained(&trial, &train_samples);
+    let after = judge(&trial, &run.encoder, &train_samples, &test);
+    for judgement in [before.clean, after.clean] {
+        assert!(
+            judgement.probe > 0.6 && judgement.neighbours > 0.6,
+            "{judgement:?}"
+        );
+    }
+    assert!(
+        after.augmented.neighbours > before.augmented.neighbours + 0.05,
+        "{before:?}, {after:?}"
+    );
+    assert_eq!(judge(&trial, &run.encoder, &train_samples, &test), after);
+}
+
+#[test]
+fn three_views_and_rows_of_a_table_are_trained_on() {
+    let (mut samples, _) = digits();
+    samples.labels.fill(0);
+    let trial = SelfSupervised {
+        views: Augmentations::table(64),
+        views_per_sample: 3,
+        ..trial(2)
+    };
+    let mut loss = BarlowTwinsLossConfig::new().init().unwrap();
+    let viewed = ViewedSamples::new(&trial, &samples).unwrap();
+    let run = train(&viewed, &mut loss, &AtomicBool::new(false)).unwrap();
+    assert!(run.losses.iter().all(|loss| loss.is_finite()));
+    assert_eq!(run.encoder.encoded(&samples).1.len(), 400 * 32);
+}
+
+#[test]
+fn what_makes_no_batch_is_refused_and_interruption_heard() {
+    let (samples, _) = digits();
+    let refused = |trial: &SelfSupervised| {
+        ViewedSamples::new(trial, &samples)
+            .err()
+            .map(|error| error.to_string())
+    };
+    let too_large = SelfSupervised {
+        batch_size: 401,
+        ..trial(1)
+    };
+    assert_eq!(refused(&too_large).unwrap(), "400 samples make no batch of 401");
+    assert!(
+        refused(&SelfSupervised {
+            views_per_sample: 1,
+            ..trial(1)
+        })
+        .is_some()
+    );
+    let (trial, mut loss) = (trial(1), VicRegLossConfig::new().init().unwrap());
+    let viewed = ViewedSamples::new(&trial, &samples).unwrap();
+    assert!(train(&viewed, &mut loss, &AtomicBool::new(true)).is_none());
+}
+
+#[test]
+fn an_objective_that_comes_later_sees_the_same_views() {
+    let (samples, _) = digits();
+    let trial = trial(2);
+    let viewed = ViewedSamples::new(&trial, &samples).unwrap();
+    let losses = || {
+        let mut loss = VicRegLossConfig::new().init().unwrap();
+        train(&viewed, &mut loss, &AtomicBool::new(false)).unwrap().losses
+    };
+    let first = losses();
+    assert_eq!(losses(), first);
+    assert_eq!(trained(&trial, &samples).losses, first);
+}
+
+#[test]
+fn the_probe_is_at_the_minimum_of_its_objective() {
+    // One feature, two classes: by symmetry the shifts are equal and the weights opposite, ±w with
+    // Σ x (1 − 2p) σ-part = w/C, solved by bisection here.
+    let features = [-2.0_f32, -1.0, 1.0, 2.0, -0.5, 0.5];
+    let labels = [0, 0, 1, 1, 1, 0];
+    let probe = LogisticProbe::fit(&features, 1, &labels, 2, 1.0);
+    let slope = |w: f64| {
+        let each = features.iter().zip(labels).map(|(&x, label)| {
+            let sign = if label == 1 { 1.0 } else { -1.0 };
+            let x = sign * f64::from(x);
+            // Class scores are ±w x: the margin is 2 w x.
+            -2.0 * x / (1.0 + (2.0 * w * x).exp())
+        });
+        each.sum::<f64>() + 2.0 * w
+    };
+    let (mut low, mut high) = (0.0, 10.0);
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if slope(middle) < 0.0 {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    let ends = probe.predict(&[-0.01, 0.01]);
+    assert_eq!(ends, [0, 1]);
+    assert!(
+        (probe.weight(1, 0) - low).abs() < 1e-4,
+        "{} {low}",
+        probe.weight(1, 0)
+    );
+}
+
+#[test]
+fn neighbours_vote_by_their_cosines() {
+    // Twenty of class 0 far away, three of class 1 near: nearness outweighs number.
+    let mut features: Vec<f32> = [0.0, 1.0].repeat(20);
+    features.extend([1.0, 0.05].repeat(3));
+    let labels = [vec![0; 20], vec![1; 3]].concat();
+    let votes = NearestNeighbours::new(&features, 2, &labels, 2);
+    assert_eq!(votes.predict(&[2.0, 0.0, 0.1, 5.0]), [1, 0]);
+    let mut noise = vec![0.0; 60];
+    Stream::new(0, "noise", 0).fill_normal(&mut noise);
+    let few = NearestNeighbours::new(&noise, 2, &[1; 30], 2);
+    assert_eq!(few.predict(&[0.0, 0.0]), [1]);
+}

@@ -1,0 +1,36 @@
+//! Objectives of several views of the same samples.
+
+use burn::tensor::{Int, Tensor};
+use thalweg_kernels::random::Stream;
+
+use super::Progress;
+
+/// A batch of samples, each embedded in every one of its views.
+#[derive(Clone, Debug)]
+pub struct EmbeddedViews {
+    /// The embeddings `[batch, width]` of each view, two views or more: row i of each is sample i.
+    pub embeddings: Vec<Tensor<2>>,
+    /// Number of each sample in the training split, for objectives that remember samples; none twice.
+    pub ids: Vec<usize>,
+    /// Class labels `[batch]`, where training may see them.
+    pub labels: Option<Tensor<1, Int>>,
+}
+
+impl EmbeddedViews {
+    /// The embeddings of the first two views.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn pair(&self) -> [Tensor<2>; 2] {
+        match &self.embeddings[..] {
+            [first, second, ..] => [first.clone(), second.clone()],
+            others => panic!("two views are needed, not {}", others.len()),
+        }
+    }
+}
+
+/// Something an encoder is trained on, from views of samples.
+pub trait ViewObjective: Send {
+    /// The scalar `[1]` to descend for this batch.
+    fn loss(&mut self, views: &EmbeddedViews, progress: &Progress, random: &mut Stream) -> Tensor<1>;
+}
