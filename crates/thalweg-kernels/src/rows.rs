@@ -6,7 +6,7 @@
 use crate::batch::{self, RowKernel, Rows};
 use crate::real::Real;
 
-/// A loss of one row.
+/// A loss of one row. A row with a score that is not a number is never shown to it: its loss and gradient are NaN.
 pub trait RowLoss: Sync {
     /// The loss of the row at `index` of the batch, and its gradient into `gradient`. `scores` is a copy of the row,
     /// to be overwritten at will.
@@ -77,6 +77,11 @@ impl Scratch {
     fn run<F: Real>(&mut self, loss: &impl RowLoss, index: usize, row: &[F], y: u32) -> f64 {
         for (copy, &score) in self.scores.iter_mut().zip(row) {
             *copy = score.to_f64();
+        }
+        // Sorts and maxima have no place for what is not a number, and would hide it.
+        if self.scores.iter().any(|score| score.is_nan()) {
+            self.gradient.fill(f64::NAN);
+            return f64::NAN;
         }
         loss.row(index, &mut self.scores, y as usize, &mut self.gradient)
     }

@@ -153,7 +153,7 @@ impl<M: Member> RowKernel for OfSoftmax<'_, M> {
                 }
                 let entered = Entered::new(row, y as usize, index, member.entry(index));
                 let rest = entered.sum_of_others(&mut scratch);
-                *loss = F::from_f64(member.row(entered.statistics(member, rest)).loss);
+                *loss = F::from_f64(coefficients(member, entered.statistics(member, rest)).loss);
             }
         }
         let member = self.0;
@@ -172,6 +172,20 @@ impl<M: Member> RowKernel for OfSoftmax<'_, M> {
             gradient: &mut [F],
         ));
     }
+}
+
+/// A member's answer, NaN for a row whose probabilities are no numbers: a member that caps or clamps would hide that.
+#[inline(always)]
+fn coefficients(member: &impl Member, row: Row) -> Coefficients {
+    if row.log_p.is_nan() {
+        return Coefficients {
+            loss: f64::NAN,
+            softmax: f64::NAN,
+            target: f64::NAN,
+            uniform: f64::NAN,
+        };
+    }
+    member.row(row)
 }
 
 fn check_weights(member: &impl Member, classes: usize) {
@@ -205,7 +219,7 @@ fn gradient_block<F: Real, M: Member>(
         let own = ((entered.own - entered.largest) * entered.scale).exp_below();
         gradient[y] = own;
         let statistics = entered.statistics(member, rest);
-        let coefficients = member.row(statistics);
+        let coefficients = coefficients(member, statistics);
         *loss = F::from_f64(coefficients.loss);
         // An infinite slope times a vanished probability would be no number.
         let bounded = |value: f64| F::from_f64(value.clamp(-F::MAX.to_f64(), F::MAX.to_f64()));

@@ -13,10 +13,10 @@ pub use weights::LayerWeights;
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::{relu, tanh};
-use burn::tensor::module::{conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+use thalweg::layers::{conv2d, linear, max_pool2d};
 use thalweg::objective::DualHead;
 use thalweg_kernels::random::Stream;
 
@@ -183,8 +183,8 @@ impl Dense {
     }
 
     pub(crate) fn of(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
-        let bias = parameters.use_tensor(&self.bias).unsqueeze();
-        inputs.matmul(parameters.use_tensor(&self.weight)) + bias
+        let bias = parameters.use_tensor(&self.bias);
+        linear(inputs, parameters.use_tensor(&self.weight), Some(bias))
     }
 }
 
@@ -236,6 +236,20 @@ impl Parameters for Frozen {
 }
 
 impl Network {
+    /// One without parameters, to stand in for another whose parameters are being stepped: an optimiser copies what two
+    /// networks hold.
+    pub(crate) fn hollow() -> Self {
+        Self {
+            convolutions: Vec::new(),
+            layers: Vec::new(),
+            norms: Vec::new(),
+            auxiliary: None,
+            image: [0; 3],
+            activation: Activation::Relu,
+            scores: ScoreForm::default(),
+        }
+    }
+
     /// The network for samples of `shape`, its weights drawn under `seed`.
     ///
     /// # Panics

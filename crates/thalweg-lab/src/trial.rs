@@ -24,7 +24,7 @@ use crate::results::{EpochPoint, ReliabilityBin};
 use crate::undefined;
 
 /// Raised when a change of the code changes what trials compute, so that older ones are not taken for new ones.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// Everything that decides what a trial computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -167,20 +167,19 @@ fn a_million_classes_are_no_more_than_many() {
 
 #[test]
 fn what_is_no_number_is_never_a_silent_one() {
+    let mut silent = Vec::new();
     for (entry, _) in objectives() {
         for at in 0..3 {
             let mut case = Case::random("no number", 1, 3, 2.0);
             case.scores[at] = f32::NAN;
             for strided in [false, true] {
                 let (value, _) = evaluated(entry, &case, DType::F32, strided);
-                assert!(
-                    value.is_nan(),
-                    "{}: {value} of scores {:?}, target {}, strided {strided}",
-                    entry.name,
-                    case.scores,
-                    case.targets[0]
-                );
+                if !value.is_nan() {
+                    let how = if strided { "a view" } else { "memory" };
+                    silent.push(format!("{}: {value} of {:?} on {how}", entry.name, case.scores));
+                }
             }
         }
     }
+    assert!(silent.is_empty(), "{}", silent.join("\n"));
 }

@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 use thalweg::aggregate::{Bags, within_bag_variance};
 use thalweg::catalogue;
 use thalweg::objective::{BagLabels, Batch, Descent, Objective, Progress};
+use thalweg::optimizer::{AdamWConfig, MomentumSgdConfig};
 use thalweg_kernels::memory;
 use thalweg_kernels::random::Stream;
 
@@ -68,7 +67,7 @@ pub fn train(
     let objective = entry.build(&spec.settings)?;
     let teacher = source.teacher_for(spec, objective.needs())?;
     let prepared = Prepared::new(source.dataset, &spec.data, spec.seed)?;
-    let mut trial = Trial::new(spec, prepared, objective, teacher);
+    let mut trial = Trial::new(spec, prepared, objective, teacher)?;
     let mut curve = Vec::with_capacity(spec.epochs);
     let mut seconds = 0.0;
     for epoch in 0..spec.epochs {
@@ -113,7 +112,7 @@ impl<'a> Trial<'a> {
         prepared: Prepared,
         objective: Box<dyn Objective>,
         teacher: Option<&'a Teacher>,
-    ) -> Self {
+    ) -> Result<Self, LabError> {
         let device = Device::flex().autodiff();
         let dataset = prepared.dataset();
         let mut network = Network::new(
@@ -126,8 +125,8 @@ impl<'a> Trial<'a> {
         if let Some(head) = spec.distillation.as_ref().and_then(|spec| spec.auxiliary_head) {
             network = network.with_auxiliary_head(head, spec.seed, &device);
         }
-        let optimizer = optimizer(spec);
-        Self {
+        let optimizer = optimizer(spec)?;
+        Ok(Self {
             spec,
             prepared,
             objective,
@@ -135,7 +134,7 @@ impl<'a> Trial<'a> {
             network,
             optimizer,
             device,
-        }
+        })
     }
 
     /// One pass over the training split; returns the mean loss.
@@ -224,7 +223,8 @@ impl<'a> Trial<'a> {
         let (value, gradients) = gradients_of(descent, &self.network);
         let gradients = clipped(gradients, &self.network);
         let rate = self.spec.learning_rate * self.spec.optimizer.rate(progress.epoch, self.spec.epochs);
-        self.network = self.optimizer.step(rate, self.network.clone(), gradients);
+        let network = std::mem::replace(&mut self.network, Network::hollow());
+        self.network = self.optimizer.step(rate, network, gradients);
         value
     }
 
@@ -341,20 +341,15 @@ impl<'a> Trial<'a> {
     }
 }
 
-fn optimizer(spec: &TrialSpec) -> ModuleOptimizer {
-    match spec.optimizer {
-        OptimizerSpec::Adam => AdamWConfig::new()
-            .with_epsilon(1e-8)
-            .with_weight_decay(spec.weight_decay as f32)
+fn optimizer(spec: &TrialSpec) -> Result<ModuleOptimizer, LabError> {
+    let optimizer = match spec.optimizer {
+        OptimizerSpec::Adam => AdamWConfig::new().with_weight_decay(spec.weight_decay).init(),
+        OptimizerSpec::Sgd { momentum, .. } => MomentumSgdConfig::new()
+            .with_momentum(momentum)
+            .with_weight_decay(spec.weight_decay)
             .init(),
-        OptimizerSpec::Sgd { momentum, .. } => {
-            let momentum = MomentumConfig::new().with_momentum(momentum).with_dampening(0.0);
-            SgdConfig::new()
-                .with_momentum(Some(momentum))
-                .with_weight_decay(Some(WeightDecayConfig::new(spec.weight_decay as f32)))
-                .init()
-        }
-    }
+    };
+    Ok(optimizer?)
 }
 
 fn argmax(row: &[f32]) -> usize {
