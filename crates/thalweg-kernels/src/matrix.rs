@@ -24,8 +24,8 @@ impl<'a, F> Matrix<'a, F> {
     /// When the data does not hold as many elements.
     pub fn new(data: &'a [F], rows: usize, columns: usize) -> Self {
         assert_eq!(
-            data.len(),
-            rows * columns,
+            Some(data.len()),
+            rows.checked_mul(columns),
             "{rows} × {columns} elements make the matrix"
         );
         Self::strided(data, rows, columns, columns)
@@ -90,9 +90,12 @@ impl<'a, F> MatrixMut<'a, F> {
 
 fn check_extent(len: usize, rows: usize, columns: usize, row_stride: usize) {
     if rows > 0 && columns > 0 {
-        let last = (rows - 1) * row_stride + columns;
+        // An extent that overflows is longer than any memory.
+        let last = (rows - 1)
+            .checked_mul(row_stride)
+            .and_then(|start| start.checked_add(columns));
         assert!(
-            len >= last,
+            last.is_some_and(|last| len >= last),
             "{len} elements end before row {rows} of {columns} elements, {row_stride} apart"
         );
     }
@@ -108,10 +111,11 @@ pub enum Work {
 }
 
 /// Multiplications below which waking a second thread costs more than it saves.
-const PARALLEL: usize = 1 << 22;
+const PARALLEL: usize = if cfg!(miri) { 1 << 12 } else { 1 << 22 };
 
-/// Elements of a turned operand that are transposed at a time: 2 MiB of single precision.
-const TURNED: usize = 1 << 19;
+/// Elements of a turned operand that are transposed at a time: 2 MiB of single precision. Fewer where Miri interprets, so
+/// that products of several blocks and threads stay small enough for it.
+const TURNED: usize = if cfg!(miri) { 1 << 12 } else { 1 << 19 };
 
 /// `out ← keep·out + scale·a·b`, with `out` row-major. A `keep` of 0 does not read `out`.
 ///
@@ -120,8 +124,8 @@ const TURNED: usize = 1 << 19;
 pub fn multiply<F: Real>(work: Work, out: &mut [F], keep: F, scale: F, a: Matrix<F>, b: Matrix<F>) {
     check_sizes(&a, &b);
     assert_eq!(
-        out.len(),
-        a.rows * b.columns,
+        Some(out.len()),
+        a.rows.checked_mul(b.columns),
         "room for the {} × {} elements of a product",
         a.rows,
         b.columns
@@ -152,10 +156,11 @@ pub fn multiply_into<F: Real>(work: Work, out: MatrixMut<F>, keep: F, scale: F, 
 /// `a·b`, row-major, in memory of its own.
 ///
 /// # Panics
-/// When the sizes disagree.
+/// When the sizes disagree, or no memory holds the product.
 pub fn product<F: Real>(work: Work, a: Matrix<F>, b: Matrix<F>) -> Vec<F> {
     check_sizes(&a, &b);
-    let len = a.rows * b.columns;
+    // Factors that hold no element may have any number of rows and columns.
+    let len = a.rows.checked_mul(b.columns).expect("memory for a product");
     let mut out = Vec::with_capacity(len);
     // SAFETY: there is room for the product, which `run` writes whole, without reading what was there.
     unsafe {
@@ -188,7 +193,8 @@ unsafe fn run<F: Real>(
     a: Matrix<F>,
     b: Matrix<F>,
 ) {
-    let work = if a.rows * a.columns * b.columns < PARALLEL {
+    let multiplications = a.rows.saturating_mul(a.columns).saturating_mul(b.columns);
+    let work = if multiplications < PARALLEL {
         Work::Alone
     } else {
         work
@@ -344,6 +350,29 @@ mod tests {
     fn a_product_over_nothing_is_0() {
         let (left, right) = (Matrix::<f32>::new(&[], 2, 0), Matrix::new(&[], 0, 3));
         assert_eq!(product(Work::Shared, left, right), [0.0; 6]);
+    }
+
+    #[test]
+    #[should_panic(expected = "elements make the matrix")]
+    fn a_number_of_elements_that_overflows_is_refused() {
+        Matrix::<f32>::new(&[], 1 << (usize::BITS / 2), 1 << (usize::BITS / 2));
+    }
+
+    #[test]
+    #[should_panic(expected = "end before row")]
+    fn an_extent_that_overflows_is_refused() {
+        Matrix::strided(&[0.0_f32], 3, 1, 1 << (usize::BITS - 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "memory for a product")]
+    fn a_product_that_overflows_is_refused() {
+        let side = 1 << (usize::BITS / 2);
+        product(
+            Work::Alone,
+            Matrix::<f32>::new(&[], side, 0),
+            Matrix::new(&[], 0, side),
+        );
     }
 
     #[test]
