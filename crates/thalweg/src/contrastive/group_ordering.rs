@@ -273,7 +273,11 @@ mod tests {
             let all: Vec<f64> = positives.iter().chain(&negatives).copied().collect();
             // Where similarities are all but equal, their order and with it the network's wiring may change.
             let apart = all.iter().enumerate().all(|(i, a)| all[..i].iter().all(|b| (a - b).abs() > 1e-3));
-            prop_assume!(apart && config.distribution != Distribution::Optimal);
+            // 1 − low of the matrix has lost the digits of a probability that is tiny, and differences of its logarithm are
+            // noise: below this sum none is smaller than 1e-4.
+            let inputs = config.topk_neg + p;
+            let resolved = expected * (inputs as f64) < 9.2;
+            prop_assume!(apart && resolved && config.distribution != Distribution::Optimal);
             for (side, values) in [&positives, &negatives].into_iter().enumerate() {
                 for at in 0..values.len() {
                     let moved = |step: f64| {
