@@ -1,9 +1,10 @@
 """The same arrays to PyTorch and to thalweg, in turns: forward and backward, single precision, two pinned threads.
 
-    OMP_PROC_BIND=true OMP_PLACES=cores python benches/peers/peers.py [CASE..]
+    OMP_PROC_BIND=true OMP_PLACES=cores python benches/peers/peers.py [--compile] [CASE..]
 
 Prints medians over the repetitions, their ratio, the MiB that a step must at least move, the step's time over that of
 copying as many, and the peak memory of both processes.
+With --compile PyTorch's side is what torch.compile makes of it, in the cases of one loss (it needs a C++ compiler).
 Before it times a case it holds value and gradients of both against each other.
 """
 
@@ -180,13 +181,15 @@ def peak(process):
     raise SystemExit("the system tells no peak memory")
 
 
-def run(peer, name, shapes):
+def run(peer, name, shapes, compiled):
     # Forgets the peak so far.
     pathlib.Path("/proc/self/clear_refs").write_text("5")
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         made, targets = arrays(shapes, folder)
         variables, step = torch_step(name, made, targets)
+        if compiled:
+            step = torch.compile(step)
         process = subprocess.Popen(
             [peer, "--bench", name, str(folder)],
             stdin=subprocess.PIPE,
@@ -236,10 +239,11 @@ def main():
     print(f"PyTorch {torch.__version__}, {os.cpu_count()} cores, medians of {REPETITIONS}")
     print(f"{'case':26} {'arrays':22} {'thalweg':>9} {'PyTorch':>9} {'ratio':>7} {'MiB':>8} {'/copy':>7} {'peak':>6} {'MiB':>6}")
     peer = binary()
-    wanted = sys.argv[1:]
+    compiled = "--compile" in sys.argv
+    wanted = [word for word in sys.argv[1:] if word != "--compile"]
     for name, shapes in CASES:
         if not wanted or name in wanted:
-            run(peer, name, shapes)
+            run(peer, name, shapes, compiled)
     training.main(peer, wanted, copying)
 
 
