@@ -11,6 +11,7 @@ mod training;
 pub use encoder::{Encoder, EncoderSpec};
 pub use evaluation::{Judgement, Scored, judge, untrained};
 pub use nearest::NearestNeighbours;
+pub(crate) use nearest::unit;
 pub use probe::LogisticProbe;
 pub use training::{SelfSupervised, Trained, ViewedSamples, train};
 

@@ -7,8 +7,8 @@ mod correctness_calibration;
 mod digit_views;
 mod dual_head_kd;
 mod ens_loss;
+mod groco;
 mod ldr;
-mod nt_xent;
 mod rankme;
 mod z_loss;
 
@@ -26,6 +26,7 @@ pub fn all() -> &'static [Study] {
         dual_head_kd::STUDY,
         rankme::STUDY,
         contrastive_behaviour::STUDY,
+        groco::STUDY,
     ]
 }
 

@@ -7,6 +7,7 @@
 mod clip;
 mod groco;
 mod group_ordering;
+mod hard_nt_xent;
 mod in_batch;
 mod info_nce;
 pub mod isogclr;
@@ -21,14 +22,16 @@ mod scores;
 mod sig_lip;
 mod sorting;
 mod sup_con;
+mod views;
 
 pub use clip::{ClipLoss, ClipLossConfig};
-pub use groco::{GroCoLoss, GroCoLossConfig, OtherSide};
+pub use groco::{GroCoLoss, GroCoLossConfig, OrderTarget, OtherSide};
 pub use group_ordering::{GroupOrderingLoss, GroupOrderingLossConfig, ordering_errors};
+pub use hard_nt_xent::{HardNtXentLoss, HardNtXentLossConfig};
 pub use in_batch::InBatchSoftmax;
 pub use info_nce::{InfoNceLoss, InfoNceLossConfig};
 pub use limits::{large_temperature_expansion, relative_penalty};
-pub use measures::{Tolerance, alignment, tolerance, uniformity};
+pub use measures::{alignment, uniformity};
 pub use nt_xent::{NtXentLoss, NtXentLossConfig};
 pub use pairs::{Pairs, Positives, Similarity, Temperature};
 pub use permutation::{PermutationBceLoss, PermutationBceLossConfig};

@@ -23,7 +23,8 @@ pub use rankme::{
     EPSILON, RankMe, RankMeConfig, effective_rank, rankme_of_singular_values, rankme_with_slopes,
 };
 pub use selection::{Preferred, Selection, kendall, select_by_score, spearman};
-pub use sphere::{Tolerance, alignment, tolerance, uniformity, unit_rows};
+pub(crate) use sphere::uniformity_slopes;
+pub use sphere::{Tolerance, alignment, to_unit_rows, tolerance, uniformity, unit_rows};
 
 use crate::quantity::Quantity;
 

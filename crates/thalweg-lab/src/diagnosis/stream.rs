@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use thalweg::diagnostics::{ClassSums, DiagnosticError, Gram, Moments};
+use thalweg::diagnostics::{ClassSums, DiagnosticError, Gram, Moments, to_unit_rows};
 use thalweg_data::{ClassLabels, DataError, NpyRows};
 use thalweg_kernels::random::Stream;
 
@@ -195,21 +195,6 @@ fn check_finite(path: &Path, values: &[f64], width: usize, before: usize) -> Res
             },
         }),
     }
-}
-
-/// Divides each row by its norm; returns which have one.
-fn to_unit_rows(values: &mut [f64], width: usize) -> Vec<bool> {
-    let rows = values.chunks_exact_mut(width);
-    rows.map(|row| {
-        let norm = row.iter().map(|value| value * value).sum::<f64>().sqrt();
-        let has_direction = norm > 0.0;
-        if has_direction {
-            let inverse = 1.0 / norm;
-            row.iter_mut().for_each(|value| *value *= inverse);
-        }
-        has_direction
-    })
-    .collect()
 }
 
 /// At most `count` of the samples by chance, in their order.

@@ -3,6 +3,7 @@
 //!
 //! Source: Wu, Xiong, Yu, Lin, "Unsupervised feature learning via non-parametric instance discrimination", CVPR 2018.
 
+use thalweg::diagnostics::to_unit_rows;
 use thalweg_kernels::matrix::{Matrix, Work, multiply};
 
 use super::probe::largest;
@@ -77,13 +78,9 @@ impl NearestNeighbours {
     }
 }
 
-fn unit(features: &[f32], width: usize) -> Vec<f64> {
+/// Rows over their norms, those of zeros as they are.
+pub(crate) fn unit(features: &[f32], width: usize) -> Vec<f64> {
     let mut unit: Vec<f64> = features.iter().map(|&value| f64::from(value)).collect();
-    for row in unit.chunks_exact_mut(width) {
-        let norm = row.iter().map(|value| value * value).sum::<f64>().sqrt();
-        if norm > 0.0 {
-            row.iter_mut().for_each(|value| *value /= norm);
-        }
-    }
+    to_unit_rows(&mut unit, width);
     unit
 }

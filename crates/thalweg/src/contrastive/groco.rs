@@ -12,8 +12,11 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use thalweg_kernels::sorting::{Distribution, Network};
 
-use super::GroupOrderingLossConfig;
+use super::group_ordering::preordered;
+use super::pairs::beside_the_diagonal;
 use super::sorting::sorting_quantity;
+use super::views::unit_rows;
+use super::{GroupOrderingLossConfig, PermutationBceLossConfig};
 use crate::config::require;
 use crate::quantity::Quantity;
 use crate::{ConfigError, Reduction};
@@ -25,6 +28,16 @@ pub enum OtherSide {
     Detached,
     /// As much a variable as the anchor.
     Tracked,
+}
+
+/// What of the order of an anchor's similarities is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OrderTarget {
+    /// Every positive above every negative.
+    Groups,
+    /// Each at its own rank, negatives and positives in the order among themselves that they have already: the loss of the
+    /// whole permutation, as before GroCo.
+    Permutation,
 }
 
 /// Configuration of [`GroCoLoss`].
@@ -39,6 +52,9 @@ pub struct GroCoLossConfig {
     /// What gradients the other side has.
     #[config(default = "OtherSide::Detached")]
     pub other_side: OtherSide,
+    /// What order is asked for.
+    #[config(default = "OrderTarget::Groups")]
+    pub order: OrderTarget,
     /// Which wires are compared.
     #[config(default = "Network::OddEven")]
     pub network: Network,
@@ -72,6 +88,7 @@ impl GroCoLossConfig {
             group,
             positives: self.n_pos,
             other_side: self.other_side,
+            order: self.order,
         })
     }
 }
@@ -82,10 +99,12 @@ pub struct GroCoLoss {
     group: GroupOrderingLossConfig,
     positives: usize,
     other_side: OtherSide,
+    order: OrderTarget,
 }
 
 /// Norms are at least this.
 const LEAST_NORM: f64 = 1e-8;
+const CHECKED: &str = "checked when it was made";
 
 impl GroCoLoss {
     /// # Shapes
@@ -105,8 +124,7 @@ impl GroCoLoss {
             .iter()
             .map(|view| {
                 assert_eq!(view.dims(), [batch, width], "views differ in shape");
-                let norms = view.clone().square().sum_dim(1).sqrt().clamp_min(LEAST_NORM);
-                view.clone() / norms
+                unit_rows(view.clone(), LEAST_NORM)
             })
             .collect();
         let others: Vec<Tensor<2>> = match self.other_side {
@@ -134,22 +152,27 @@ impl GroCoLoss {
             !positives.is_empty(),
             "view {anchor} has no positive among the first views"
         );
-        let loss = self
-            .group
-            .init(positives.len())
-            .expect("checked when it was made");
+        let count = positives.len();
+        let positives = Tensor::cat(positives, 1);
         let scores = unit.clone().matmul(others[anchor].clone().transpose());
-        loss.forward(Tensor::cat(positives, 1), beside_the_diagonal(scores))
+        let negatives = beside_the_diagonal(scores);
+        match self.order {
+            OrderTarget::Groups => {
+                let loss = self.group.init(count).expect(CHECKED);
+                loss.forward(positives, negatives)
+            }
+            OrderTarget::Permutation => {
+                let loss = PermutationBceLossConfig::new()
+                    .with_network(self.group.network)
+                    .with_distribution(self.group.distribution)
+                    .with_steepness(self.group.steepness)
+                    .with_art_lambda(self.group.art_lambda)
+                    .with_reduction(self.group.reduction);
+                let loss = loss.init(self.group.topk_neg + count).expect(CHECKED);
+                loss.forward(preordered(positives, negatives, self.group.topk_neg))
+            }
+        }
     }
-}
-
-/// All of a square matrix but its diagonal, `[n, n − 1]`.
-fn beside_the_diagonal(square: Tensor<2>) -> Tensor<2> {
-    let [n, _] = square.dims();
-    // After the first element, every n + 1 of them end with one of the diagonal.
-    let rest: Tensor<1> = square.reshape([n * n]).narrow(0, 1, n * n - 1);
-    let rest: Tensor<2> = rest.reshape([n - 1, n + 1]);
-    rest.slice([0..n - 1, 0..n]).reshape([n, n - 1])
 }
 
 pub(super) fn quantities() -> Vec<Quantity> {
@@ -215,22 +238,10 @@ pub(super) fn quantities() -> Vec<Quantity> {
 mod tests {
     use burn::tensor::DType;
 
-    use super::super::in_batch::tests::{all_gradients, assert_near, embeddings};
+    use super::super::in_batch::tests::{all_gradients, assert_near, embeddings, number};
     use super::*;
+    use crate::classification::rowwise::host_scores;
     use crate::classification::rowwise::tests::central_differences;
-
-    #[test]
-    fn the_diagonal_is_left_out() {
-        let square = Tensor::<2>::from_floats(
-            [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]],
-            &burn::tensor::Device::flex(),
-        );
-        let rest = beside_the_diagonal(square)
-            .into_data()
-            .try_into_vec::<f32>()
-            .unwrap();
-        assert_eq!(rest, [1.0, 2.0, 3.0, 5.0, 6.0, 7.0]);
-    }
 
     #[test]
     fn tracked_on_both_sides_the_gradient_is_the_slope() {
@@ -258,6 +269,39 @@ mod tests {
         );
         let numeric = central_differences(&first.without_autodiff(), value);
         assert_near(&found[1..], &[numeric], 1e-7);
+    }
+
+    #[test]
+    fn a_permutation_is_asked_of_what_is_in_order_within_groups() {
+        let [first, second] = embeddings([5, 5], 3, 1.0, 6, DType::F64);
+        let config = GroCoLossConfig::new()
+            .with_topk_neg(3)
+            .with_order(OrderTarget::Permutation);
+        let found = number(config.init().unwrap().forward(&[first.clone(), second.clone()]));
+        let units = [first, second].map(|view| {
+            let rows = host_scores(&view);
+            let unit = |row: &[f64]| {
+                let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+                row.iter().map(|x| x / norm).collect::<Vec<f64>>()
+            };
+            rows.chunks(3).map(unit).collect::<Vec<_>>()
+        });
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let mut rows = Vec::new();
+        for view in 0..2 {
+            for i in 0..5 {
+                let unit = &units[view][i];
+                let others = (0..5).filter(|&k| k != i);
+                let mut negatives: Vec<f64> = others.map(|k| dot(unit, &units[view][k])).collect();
+                negatives.sort_by(f64::total_cmp);
+                rows.extend_from_slice(&negatives[1..]);
+                rows.push(dot(unit, &units[1 - view][i]));
+            }
+        }
+        let rows = burn::tensor::TensorData::new(rows, [10, 4]);
+        let rows = Tensor::<2>::from_data(rows, (&burn::tensor::Device::flex(), DType::F64));
+        let expected = PermutationBceLossConfig::new().init(4).unwrap().forward(rows);
+        assert!((found - number(expected)).abs() < 1e-12);
     }
 
     #[test]

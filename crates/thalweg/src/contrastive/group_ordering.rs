@@ -8,12 +8,13 @@
 //! constraints", ICCV 2023 (arXiv 2301.02009).
 
 use burn::config::Config;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor, TensorData};
 use thalweg_kernels::rows::RowLoss;
 use thalweg_kernels::sorting::{Distribution, Network, RelaxedSort};
 
 use super::score_loss::row_loss;
 use super::sorting::{DifferentiableSortConfig, binary_cross_entropy, sorting_quantity};
+use crate::classification::rowwise::host_scores;
 use crate::quantity::{Case, Outputs, Quantity, QuantityError};
 use crate::{ConfigError, Reduction};
 
@@ -102,18 +103,7 @@ impl GroupOrderingLoss {
 
 impl RowLoss for GroupOrderingLoss {
     fn row(&self, _: usize, scores: &mut [f64], _: usize, gradient: &mut [f64]) -> f64 {
-        let first_positive = scores.len() - self.positives;
-        let ascending = |a: &usize, b: &usize| scores[*a].total_cmp(&scores[*b]);
-        let mut inputs: Vec<usize> = (0..first_positive).collect();
-        if self.negatives < first_positive {
-            inputs.select_nth_unstable_by(self.negatives - 1, |a, b| ascending(b, a));
-            inputs.truncate(self.negatives);
-        }
-        inputs.sort_by(ascending);
-        let mut positives: Vec<usize> = (first_positive..scores.len()).collect();
-        positives.sort_by(ascending);
-        inputs.extend(positives);
-
+        let inputs = order_of_inputs(scores, self.positives, self.negatives);
         let mut sorted: Vec<f64> = inputs.iter().map(|&input| scores[input]).collect();
         let tape = self.sort.sort(&mut sorted);
         let count = inputs.len();
@@ -137,6 +127,39 @@ impl RowLoss for GroupOrderingLoss {
         }
         total * share
     }
+}
+
+/// Where the inputs of a sorting network are in a row of negatives and then `positives` positives: its `count` largest
+/// negatives, ascending, then its positives, ascending.
+fn order_of_inputs(scores: &[f64], positives: usize, count: usize) -> Vec<usize> {
+    let first_positive = scores.len() - positives;
+    let ascending = |a: &usize, b: &usize| scores[*a].total_cmp(&scores[*b]);
+    let mut inputs: Vec<usize> = (0..first_positive).collect();
+    if count < first_positive {
+        inputs.select_nth_unstable_by(count - 1, |a, b| ascending(b, a));
+        inputs.truncate(count);
+    }
+    inputs.sort_by(ascending);
+    let mut positives: Vec<usize> = (first_positive..scores.len()).collect();
+    positives.sort_by(ascending);
+    inputs.extend(positives);
+    inputs
+}
+
+/// The inputs of a sorting network `[anchors, count + positives]`, from similarities as [`GroupOrderingLoss::forward`] takes
+/// them.
+pub(super) fn preordered(positives: Tensor<2>, negatives: Tensor<2>, count: usize) -> Tensor<2> {
+    let ([anchors, own], [_, others]) = (positives.dims(), negatives.dims());
+    let both = Tensor::cat(vec![negatives, positives], 1);
+    let scores = host_scores(&both);
+    let rows = scores.chunks(others + own);
+    let places: Vec<i64> = rows
+        .flat_map(|row| order_of_inputs(row, own, count))
+        .map(|place| place as i64)
+        .collect();
+    let places = TensorData::new(places, [anchors, count + own]);
+    let places = Tensor::<2, Int>::from_data(places, &both.device());
+    both.gather(1, places)
 }
 
 /// How many pairs of an anchor's similarities are in the wrong order: the negative's above the positive's.

@@ -5,6 +5,7 @@ use std::hash::Hash;
 
 use burn::tensor::{Int, Tensor};
 
+use super::views::unit_rows;
 use crate::ConfigError;
 use crate::config::require;
 use crate::quantity::{Case, QuantityError};
@@ -41,8 +42,7 @@ impl Similarity {
     }
 
     fn units(x: Tensor<2>) -> Tensor<2> {
-        let norms = x.clone().square().sum_dim(1).sqrt().clamp_min(Self::LEAST_NORM);
-        x / norms
+        unit_rows(x, Self::LEAST_NORM)
     }
 }
 
@@ -236,6 +236,15 @@ fn check_widths(names: [&str; 2], sides: [&Tensor<2>; 2]) -> [usize; 2] {
     [n, m]
 }
 
+/// All of a square matrix but its diagonal, `[n, n − 1]`.
+pub(super) fn beside_the_diagonal(square: Tensor<2>) -> Tensor<2> {
+    let [n, _] = square.dims();
+    // After the first element, every n + 1 of them end with one of the diagonal.
+    let rest: Tensor<1> = square.reshape([n * n]).narrow(0, 1, n * n - 1);
+    let rest: Tensor<2> = rest.reshape([n - 1, n + 1]);
+    rest.slice([0..n - 1, 0..n]).reshape([n, n - 1])
+}
+
 impl Case<'_> {
     /// Refuses embeddings that are none: without rows or columns, or not finite.
     ///
@@ -281,5 +290,23 @@ impl Case<'_> {
             Some(row) => self.refuse_input(name, format!("is zero in row {row}; it cannot be normalised")),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_diagonal_is_left_out() {
+        let square = Tensor::<2>::from_floats(
+            [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0], [6.0, 7.0, 8.0]],
+            &burn::tensor::Device::flex(),
+        );
+        let rest = beside_the_diagonal(square)
+            .into_data()
+            .try_into_vec::<f32>()
+            .unwrap();
+        assert_eq!(rest, [1.0, 2.0, 3.0, 5.0, 6.0, 7.0]);
     }
 }

@@ -10,6 +10,8 @@
 //! Sources: Wang, Isola, "Understanding contrastive representation learning through alignment and uniformity on the
 //! hypersphere", ICML 2020; Wang, Liu, "Understanding the behaviour of contrastive loss", CVPR 2021.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use thalweg_kernels::matrix::{Matrix, Work, multiply};
 use thalweg_kernels::real::Real;
@@ -30,14 +32,28 @@ pub fn unit_rows<F: Real>(values: &[F], width: usize) -> Result<Vec<f64>, Diagno
     check_whole(values.len(), width)?;
     let mut unit: Vec<f64> = values.iter().map(|value| value.to_f64()).collect();
     super::embeddings::check_finite(&unit, width, 0)?;
-    for (row, values) in unit.chunks_exact_mut(width).enumerate() {
-        let norm = values.iter().map(|value| value * value).sum::<f64>().sqrt();
-        if norm == 0.0 {
-            return Err(DiagnosticError::NoDirection { row: row + 1 });
-        }
-        values.iter_mut().for_each(|value| *value /= norm);
+    let has_direction = to_unit_rows(&mut unit, width);
+    match has_direction.iter().position(|has| !has) {
+        Some(row) => Err(DiagnosticError::NoDirection { row: row + 1 }),
+        None => Ok(unit),
     }
-    Ok(unit)
+}
+
+/// Divides each row by its Euclidean norm; returns which have one: rows of zeros stay.
+///
+/// # Panics
+/// When the width is 0.
+pub fn to_unit_rows(values: &mut [f64], width: usize) -> Vec<bool> {
+    let rows = values.chunks_exact_mut(width);
+    rows.map(|row| {
+        let norm = row.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let has_direction = norm > 0.0;
+        if has_direction {
+            row.iter_mut().for_each(|value| *value /= norm);
+        }
+        has_direction
+    })
+    .collect()
 }
 
 /// The uniformity of the rows of `values` at a given t (2 by custom), over all pairs, in blocks.
@@ -51,19 +67,32 @@ pub fn uniformity<F: Real>(values: &[F], width: usize, t: f64) -> Result<f64, Di
         return Err(DiagnosticError::OneSample);
     }
     let values: Vec<f64> = values.iter().map(|value| value.to_f64()).collect();
-    let squares: Vec<f64> = values
-        .chunks_exact(width)
-        .map(|row| row.iter().map(|x| x * x).sum())
-        .collect();
-    let starts: Vec<usize> = (0..samples).step_by(BLOCK).collect();
+    let rows = Rows::new(&values, width);
     // In order, so that the sum does not depend on the number of threads.
-    let blocks: Vec<(f64, f64)> = starts
+    let blocks: Vec<(f64, f64)> = rows
+        .blocks()
         .into_par_iter()
-        .map(|start| block_of_pairs(&values, &squares, width, start, t))
+        .map(|block| rows.block_of_pairs(block, t))
         .collect();
     let (largest, sum) = blocks.into_iter().fold((f64::NEG_INFINITY, 0.0), joined);
-    let pairs = samples as f64 * (samples - 1) as f64 / 2.0;
-    Ok(largest + (sum / pairs).ln())
+    Ok(largest + (sum / pairs(samples)).ln())
+}
+
+/// The derivatives by each number of `values` of their [`uniformity`], which is known: `−2t Σ_j p_ij (x_i − x_j)`, p the shares
+/// of pairs in the sum of exponentials.
+pub(crate) fn uniformity_slopes(values: &[f64], width: usize, t: f64, uniformity: f64) -> Vec<f64> {
+    let rows = Rows::new(values, width);
+    let log_sum = uniformity + pairs(values.len() / width).ln();
+    let blocks: Vec<Vec<f64>> = rows
+        .blocks()
+        .into_par_iter()
+        .map(|block| rows.slopes(block, t, log_sum))
+        .collect();
+    blocks.concat()
+}
+
+fn pairs(samples: usize) -> f64 {
+    samples as f64 * (samples - 1) as f64 / 2.0
 }
 
 /// Two sums of exponentials, each as the largest exponent and the sum relative to it.
@@ -79,30 +108,101 @@ fn joined(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
     (largest, scaled(a) + scaled(b))
 }
 
-/// The pairs of the rows from `start` with all that come before each.
-fn block_of_pairs(values: &[f64], squares: &[f64], width: usize, start: usize, t: f64) -> (f64, f64) {
-    let end = (start + BLOCK).min(squares.len());
-    let mut inner = vec![0.0; (end - start) * end];
-    let own = Matrix::new(&values[start * width..end * width], end - start, width);
-    let all = Matrix::new(&values[..end * width], end, width);
-    multiply(Work::Alone, &mut inner, 0.0, 1.0, own, all.transposed());
-    let row = |i: usize| &values[i * width..(i + 1) * width];
-    let mut exponents = Vec::with_capacity(inner.len());
-    for (i, products) in (start..end).zip(inner.chunks_exact(end)) {
-        for (j, product) in products[..i].iter().enumerate() {
-            let together = squares[i] + squares[j];
-            let mut distance = together - 2.0 * product;
-            if distance < NEAR * together {
-                distance = row(i).iter().zip(row(j)).map(|(a, b)| (a - b).powi(2)).sum();
-            }
-            exponents.push(-t * distance);
+/// Rows between which distances are taken, a block of them at a time.
+struct Rows<'a> {
+    values: &'a [f64],
+    width: usize,
+    /// The squared length of each.
+    squares: Vec<f64>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(values: &'a [f64], width: usize) -> Self {
+        let rows = values.chunks_exact(width);
+        Self {
+            values,
+            width,
+            squares: rows.map(|row| row.iter().map(|x| x * x).sum()).collect(),
         }
     }
-    let largest = exponents.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    (
-        largest,
-        exponents.iter().map(|exponent| (exponent - largest).exp()).sum(),
-    )
+
+    fn blocks(&self) -> Vec<Range<usize>> {
+        let samples = self.squares.len();
+        let starts = (0..samples).step_by(BLOCK);
+        starts.map(|start| start..(start + BLOCK).min(samples)).collect()
+    }
+
+    fn of(&self, rows: Range<usize>) -> &'a [f64] {
+        &self.values[rows.start * self.width..rows.end * self.width]
+    }
+
+    fn matrix(&self, rows: Range<usize>) -> Matrix<'a, f64> {
+        Matrix::new(self.of(rows.clone()), rows.len(), self.width)
+    }
+
+    /// The squared distances of a block from the first `count` rows, each block row in turn; none of those that `skips` says.
+    fn distances(
+        &self,
+        block: Range<usize>,
+        count: usize,
+        mut told: impl FnMut(usize, usize, f64),
+        skips: impl Fn(usize, usize) -> bool,
+    ) {
+        let mut inner = vec![0.0; block.len() * count];
+        let (own, others) = (self.matrix(block.clone()), self.matrix(0..count));
+        multiply(Work::Alone, &mut inner, 0.0, 1.0, own, others.transposed());
+        for (i, products) in block.zip(inner.chunks_exact(count)) {
+            for (j, product) in products.iter().enumerate().filter(|(j, _)| !skips(i, *j)) {
+                let together = self.squares[i] + self.squares[j];
+                let mut distance = together - 2.0 * product;
+                if distance < NEAR * together {
+                    let pair = self.of(i..i + 1).iter().zip(self.of(j..j + 1));
+                    distance = pair.map(|(a, b)| (a - b).powi(2)).sum();
+                }
+                told(i, j, distance);
+            }
+        }
+    }
+
+    /// The sum of exponentials over the pairs of the rows of a block with all that come before each.
+    fn block_of_pairs(&self, block: Range<usize>, t: f64) -> (f64, f64) {
+        let end = block.end;
+        let mut exponents = Vec::with_capacity(block.len() * end);
+        let told = |_, _, distance: f64| exponents.push(-t * distance);
+        self.distances(block, end, told, |i, j| j >= i);
+        let largest = exponents.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let each = exponents.iter().map(|exponent| (exponent - largest).exp());
+        (largest, each.sum())
+    }
+
+    fn slopes(&self, block: Range<usize>, t: f64, log_sum: f64) -> Vec<f64> {
+        let (samples, width, start) = (self.squares.len(), self.width, block.start);
+        let mut shares = vec![0.0; block.len() * samples];
+        let told = |i: usize, j: usize, distance: f64| {
+            shares[(i - start) * samples + j] = (-t * distance - log_sum).exp();
+        };
+        self.distances(block.clone(), samples, told, |i, j| i == j);
+        let mut slopes = vec![0.0; block.len() * width];
+        let weights = Matrix::new(&shares, block.len(), samples);
+        multiply(
+            Work::Alone,
+            &mut slopes,
+            0.0,
+            2.0 * t,
+            weights,
+            self.matrix(0..samples),
+        );
+        let rows = self.of(block).chunks_exact(width);
+        let each = slopes.chunks_exact_mut(width).zip(rows);
+        for ((slopes, row), shares) in each.zip(shares.chunks_exact(samples)) {
+            let factor = 2.0 * t * shares.iter().sum::<f64>();
+            slopes
+                .iter_mut()
+                .zip(row)
+                .for_each(|(slope, x)| *slope -= factor * x);
+        }
+        slopes
+    }
 }
 
 /// How close samples of one class are.

@@ -1,5 +1,6 @@
-//! The exact part: entropies of the relative penalties `r_j = exp(s_j/τ) / Σ_k exp(s_k/τ)` of fixed negatives.
+//! The exact part: entropies of the relative penalties of the fixed negatives of a batch.
 
+use thalweg::contrastive::relative_penalty;
 use thalweg_kernels::random::Stream;
 
 use crate::study::{Advance, Claim, Table, Verdict, Weight};
@@ -8,15 +9,17 @@ pub(super) const STEPS: usize = 1;
 
 const TEMPERATURES: [f64; 8] = [0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
 const ANCHORS: usize = 200;
-const NEGATIVES: usize = 199;
+const NEGATIVES: usize = ANCHORS - 1;
 
 pub(super) fn run(advance: &Advance) -> (Table, Claim) {
     let mut stream = Stream::new(0, "fixed similarities", 0);
-    let mut similarities = vec![0.0_f32; ANCHORS * NEGATIVES];
+    let mut similarities = vec![0.0_f32; ANCHORS * ANCHORS];
     stream.fill_uniform(-1.0, 1.0, &mut similarities);
+    let similarities: Vec<f64> = similarities.into_iter().map(f64::from).collect();
     let of_temperature = |temperature: f64| -> Vec<f64> {
-        let rows = similarities.chunks_exact(NEGATIVES);
-        rows.map(|row| entropy(row, temperature)).collect()
+        let rows = similarities.chunks_exact(ANCHORS).enumerate();
+        rows.map(|(anchor, row)| relative_penalty(row, anchor, temperature).1)
+            .collect()
     };
     let entropies = TEMPERATURES.map(of_temperature);
     advance(STEPS);
@@ -55,28 +58,4 @@ pub(super) fn run(advance: &Advance) -> (Table, Claim) {
         weight: Weight::Decisive,
     };
     (table, claim)
-}
-
-/// In nats, of the softmax of `row/τ`.
-fn entropy(row: &[f32], temperature: f64) -> f64 {
-    let exponents: Vec<f64> = row.iter().map(|&value| f64::from(value) / temperature).collect();
-    let largest = exponents.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = exponents.iter().map(|exponent| (exponent - largest).exp()).sum();
-    let mean: f64 = exponents
-        .iter()
-        .map(|exponent| (exponent - largest).exp() / sum * (exponent - largest))
-        .sum();
-    sum.ln() - mean
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_of_the_entropy() {
-        let row = [0.9, 0.9, 0.1, -0.5];
-        assert!((entropy(&row, 1e-3) - 2.0_f64.ln()).abs() < 1e-12);
-        assert!((entropy(&row, 1e6) - 4.0_f64.ln()).abs() < 1e-9);
-    }
 }

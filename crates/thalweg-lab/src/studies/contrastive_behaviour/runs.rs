@@ -1,12 +1,13 @@
 //! Digits under NT-Xent at several temperatures, and at one with hard negatives after a warm-up.
 
+use thalweg::contrastive::{HardNtXentLossConfig, NtXentLossConfig};
 use thalweg::diagnostics::{DiagnosticError, tolerance, uniformity, unit_rows};
+use thalweg::objective::ViewObjective;
 
 use crate::LabError;
 use crate::pool::Pool;
 use crate::self_supervised::{Encoder, Samples, Scored, ViewedSamples, judge, train, untrained};
 use crate::studies::digit_views::DigitViews;
-use crate::studies::nt_xent::{Negatives, NtXent};
 use crate::study::{Advance, Scale};
 
 /// t of uniformity.
@@ -45,6 +46,18 @@ impl Method {
             Self::OrdinaryShorter => format!("τ = {OF_HARD}, {} epochs", epochs.hard),
             Self::Hard => format!("τ = {OF_HARD}, hard"),
         }
+    }
+
+    fn objective(self, epochs: &Epochs) -> Result<Box<dyn ViewObjective>, LabError> {
+        let all = |temperature| NtXentLossConfig::new().with_temperature(temperature).init();
+        Ok(match self {
+            Self::Ordinary { temperature } => Box::new(all(temperature)?),
+            Self::OrdinaryShorter => Box::new(all(OF_HARD)?),
+            Self::Hard => {
+                let hard = HardNtXentLossConfig::new().with_temperature(OF_HARD);
+                Box::new(hard.with_alpha(SHARE).with_warm_up(epochs.warm_up).init()?)
+            }
+        })
     }
 }
 
@@ -111,27 +124,13 @@ pub(super) fn run(scale: &Scale, pool: &Pool, advance: &Advance) -> Result<Runs,
     })?;
     let one = |index: usize| {
         let (seed, method) = (index / Method::ALL.len(), Method::ALL[index % Method::ALL.len()]);
-        let (digits, temperature, negatives) = match method {
-            Method::Ordinary { temperature } => (&long, temperature, Negatives::All),
-            Method::OrdinaryShorter => (&short, OF_HARD, Negatives::All),
-            Method::Hard => {
-                let from_epoch = epochs.warm_up;
-                (
-                    &short,
-                    OF_HARD,
-                    Negatives::Hardest {
-                        share: SHARE,
-                        from_epoch,
-                    },
-                )
-            }
+        let digits = match method {
+            Method::Ordinary { .. } => &long,
+            Method::OrdinaryShorter | Method::Hard => &short,
         };
-        let mut objective = NtXent {
-            temperature,
-            negatives,
-        };
+        let mut objective = method.objective(&epochs)?;
         let viewed = ViewedSamples::new(&digits.trials[seed], &digits.splits[seed].0)?;
-        let Some(trained) = train(&viewed, &mut objective, pool.interrupted) else {
+        let Some(trained) = train(&viewed, objective.as_mut(), pool.interrupted) else {
             return Ok(None);
         };
         let (training, test) = &digits.splits[seed];

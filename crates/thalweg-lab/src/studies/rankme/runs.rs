@@ -1,5 +1,6 @@
 //! The runs: digits, two families of self-supervised methods with their hyper-parameters varied, several seeds each.
 
+use thalweg::contrastive::NtXentLossConfig;
 use thalweg::diagnostics::{DiagnosticError, EPSILON, Embeddings, PowerLawFit, SpectrumFit, alpha_req};
 use thalweg::objective::ViewObjective;
 use thalweg::self_supervised::VicRegLossConfig;
@@ -8,7 +9,6 @@ use crate::LabError;
 use crate::pool::Pool;
 use crate::self_supervised::{Scored, ViewedSamples, judge, train, untrained};
 use crate::studies::digit_views::DigitViews;
-use crate::studies::nt_xent::{Negatives, NtXent};
 use crate::study::{Advance, Scale};
 
 const INVARIANCE: f64 = 25.0;
@@ -142,10 +142,9 @@ fn objective(setting: Setting) -> Result<Box<dyn ViewObjective>, LabError> {
                 .with_covariance(covariance)
                 .init()?,
         ),
-        Setting::NtXent { temperature } => Box::new(NtXent {
-            temperature,
-            negatives: Negatives::All,
-        }),
+        Setting::NtXent { temperature } => {
+            Box::new(NtXentLossConfig::new().with_temperature(temperature).init()?)
+        }
     })
 }
 
