@@ -176,8 +176,10 @@ pub fn train(
             };
             let loss = objective.loss(&embedded, &progress, &mut random);
             total += loss.clone().into_scalar::<f64>();
-            let gradients = GradientsParams::from_grads(loss.backward(), &encoder);
-            encoder = optimizer.step(trial.learning_rate, encoder, gradients);
+            let mut gradients = loss.backward();
+            let of_encoder = GradientsParams::from_module(&mut gradients, &encoder);
+            encoder = optimizer.step(trial.learning_rate, encoder, of_encoder);
+            objective.learn(&mut gradients, trial.learning_rate);
         }
         losses.push(total / steps as f64);
     }

@@ -1,6 +1,6 @@
 //! Objectives of several views of the same samples.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Gradients, Int, Tensor};
 use thalweg_kernels::random::Stream;
 
 use super::Progress;
@@ -33,4 +33,8 @@ impl EmbeddedViews {
 pub trait ViewObjective: Send {
     /// The scalar `[1]` to descend for this batch.
     fn loss(&mut self, views: &EmbeddedViews, progress: &Progress, random: &mut Stream) -> Tensor<1>;
+
+    /// A step of the parameters of its own, where it has such: a learned temperature, a network beside the encoder.
+    /// `gradients` are those of the last loss, `learning_rate` that of the encoder.
+    fn learn(&mut self, _gradients: &mut Gradients, _learning_rate: f64) {}
 }
