@@ -8,6 +8,7 @@ mod digit_views;
 mod dual_head_kd;
 mod ens_loss;
 mod groco;
+mod isogclr;
 mod ldr;
 mod rankme;
 mod z_loss;
@@ -27,6 +28,7 @@ pub fn all() -> &'static [Study] {
         rankme::STUDY,
         contrastive_behaviour::STUDY,
         groco::STUDY,
+        isogclr::STUDY,
     ]
 }
 

@@ -14,6 +14,7 @@ pub mod isogclr;
 mod limits;
 mod measures;
 mod nt_xent;
+mod pages;
 mod pairs;
 mod permutation;
 mod prepared;
@@ -44,7 +45,12 @@ pub use sig_lip::{SigLipLoss, SigLipLossConfig};
 pub use sorting::{DifferentiableSort, DifferentiableSortConfig, Distribution, Network};
 pub use sup_con::{SupConLoss, SupConLossConfig};
 
+use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
+
+pub(crate) fn objectives() -> Vec<ObjectiveEntry> {
+    pages::objectives()
+}
 
 pub(crate) fn quantities() -> Vec<Quantity> {
     [

@@ -2,6 +2,7 @@
 //! by what its features have in common.
 
 mod barlow_twins;
+mod pages;
 mod vicreg;
 
 pub use barlow_twins::{BarlowTwinsLoss, BarlowTwinsLossConfig};
@@ -9,7 +10,12 @@ pub use vicreg::{VicRegLoss, VicRegLossConfig};
 
 use burn::tensor::Tensor;
 
+use crate::objective::ObjectiveEntry;
 use crate::quantity::{Case, Outputs, Quantity, QuantityError};
+
+pub(crate) fn objectives() -> Vec<ObjectiveEntry> {
+    pages::objectives()
+}
 
 pub(crate) fn quantities() -> Vec<Quantity> {
     [vicreg::quantities(), barlow_twins::quantities()]

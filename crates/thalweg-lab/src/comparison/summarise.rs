@@ -38,7 +38,7 @@ impl Checked<'_> {
             seeds: self.plan.seeds,
             epochs: self.epochs,
             batch_size: self.plan.batch_size,
-            tuning_trials: self.tuning_trials(),
+            tuning_trials: self.rounds.tuning_trials(),
             metric: self.metric.name.to_owned(),
             baseline: self.baseline().to_owned(),
             attack: self
