@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg::catalogue;
-use thalweg::objective::{ObjectiveEntry, Settings};
+use thalweg::objective::{ObjectiveEntry, Settings, Task};
 use thalweg::robustness::Norm;
 use thalweg_data::Dataset;
 
@@ -112,6 +112,16 @@ const VALIDATION_FRACTION: f64 = 0.25;
 const TEST_SEED: u64 = 0;
 /// Training samples that the default number of epochs sees: 30 passes over the embedded digits.
 const SAMPLES_SEEN: usize = 32_000;
+
+/// All of a data set but a test split and, by seed, a validation split.
+pub(crate) fn held_out(fingerprint: String) -> DataSpec {
+    DataSpec {
+        test_fraction: TEST_FRACTION,
+        test_seed: TEST_SEED,
+        validation_fraction: VALIDATION_FRACTION,
+        ..DataSpec::new(fingerprint)
+    }
+}
 
 /// A plan that is known to make sense for its data.
 pub struct Checked<'a> {
@@ -254,6 +264,7 @@ impl Plan {
         };
         let known: Vec<&str> = metrics::CATALOGUE
             .iter()
+            .filter(|metric| metric.task == Task::Classification)
             .filter(|metric| match metric.name {
                 "bag_rmse" | "bag_mae" | "bag_cross_entropy" => of_bags.contains(&metric.name),
                 "rmse" | "r2" => of_numbers.contains(&metric.name),
@@ -279,7 +290,7 @@ impl Plan {
     fn entries(&self) -> Result<Vec<&'static ObjectiveEntry>, LabError> {
         let mut entries: Vec<&'static ObjectiveEntry> = Vec::new();
         for name in &self.objectives {
-            let entry = catalogue::objective(name).ok_or_else(|| LabError::unknown_objective(name))?;
+            let entry = objective_for(Task::Classification, name)?;
             if entry.build(&entry.defaults())?.needs().teacher {
                 return refuse(format!(
                     "{name} learns from a teacher; compare such objectives with thalweg distill"
@@ -314,7 +325,24 @@ fn bag_metric(dataset: &Dataset) -> &'static str {
     }
 }
 
-fn refuse<T>(why: impl Into<String>) -> Result<T, LabError> {
+/// The objective called `name`.
+///
+/// # Errors
+/// When there is none, or it trains for other tasks.
+pub(crate) fn objective_for(task: Task, name: &str) -> Result<&'static ObjectiveEntry, LabError> {
+    let entry = catalogue::objective(name).ok_or_else(|| LabError::unknown_objective(name))?;
+    if entry.tasks().contains(&task) {
+        return Ok(entry);
+    }
+    let tasks: Vec<_> = entry.tasks().iter().map(|task| task.name()).collect();
+    refuse(format!(
+        "{name} trains for {}; compare it with --task {}",
+        tasks.join(" and "),
+        tasks[0]
+    ))
+}
+
+pub(crate) fn refuse<T>(why: impl Into<String>) -> Result<T, LabError> {
     Err(LabError::Plan(why.into()))
 }
 
@@ -362,16 +390,13 @@ impl Checked<'_> {
 
     fn data(&self, noise: f64) -> DataSpec {
         DataSpec {
-            test_fraction: TEST_FRACTION,
-            test_seed: TEST_SEED,
-            validation_fraction: VALIDATION_FRACTION,
             noise: (noise > 0.0).then_some(NoiseSpec {
                 rate: noise,
                 kind: self.plan.noise_kind,
             }),
             imbalance: self.plan.imbalance,
             bags: self.plan.bags,
-            ..DataSpec::new(self.fingerprint.clone())
+            ..held_out(self.fingerprint.clone())
         }
     }
 

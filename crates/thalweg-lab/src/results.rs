@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use thalweg::calibration::ReliabilityBin;
+use thalweg::objective::Task;
 
 use crate::undefined;
 
@@ -113,6 +114,16 @@ pub struct Protocol {
     /// The teacher of distilled students.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherSummary>,
+    /// What is trained for, by its name on the command line.
+    #[serde(default = "classification")]
+    pub task: String,
+    /// Metrics of an encoder with its first weights, where embeddings are compared.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub untrained: BTreeMap<String, Summary>,
+}
+
+fn classification() -> String {
+    Task::Classification.name().to_owned()
 }
 
 /// A teacher as its students met it.

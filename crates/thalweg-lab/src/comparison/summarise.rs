@@ -1,9 +1,9 @@
 //! From the outcomes of trials to the record of a comparison.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use thalweg::objective::{ObjectiveEntry, Settings, margin_curve};
+use thalweg::objective::{ObjectiveEntry, Settings, Task, margin_curve};
 use thalweg::robustness::Norm;
 use thalweg_data::Dataset;
 
@@ -49,6 +49,8 @@ impl Checked<'_> {
                     Norm::L2 => format!("l_2:{epsilon}"),
                 }),
             teacher: None,
+            task: Task::Classification.name().to_owned(),
+            untrained: BTreeMap::new(),
         }
     }
 
@@ -193,6 +195,9 @@ fn curve_along_margins(
     settings: &Settings,
     classes: usize,
 ) -> Result<Vec<MarginPoint>, LabError> {
+    if !objective.tasks().contains(&Task::Classification) {
+        return Ok(Vec::new());
+    }
     let objective = objective.build(settings)?;
     let Some(loss) = objective.on_scores() else {
         return Ok(Vec::new());

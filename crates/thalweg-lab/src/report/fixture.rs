@@ -75,6 +75,8 @@ fn comparison(classes: &[&str], noises: &[f64], seeds: usize, objectives: usize)
         baseline: "cross_entropy".to_owned(),
         attack: None,
         teacher: None,
+        task: "classification".to_owned(),
+        untrained: BTreeMap::new(),
     };
     Comparison {
         command: "thalweg compare --noise 0,0.2,0.4 --seeds 8".to_owned(),

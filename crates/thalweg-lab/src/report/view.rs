@@ -271,6 +271,11 @@ fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
     if let Some(attack) = &protocol.attack {
         facts.push(("Attack", attack.clone()));
     }
+    if let Some(untrained) = protocol.untrained.get(&protocol.metric) {
+        let format = text::format(&protocol.metric);
+        let fact = format!("{}, with its first weights", text::plus_minus(format, untrained));
+        facts.push(("Untrained encoder", fact));
+    }
     if let Some(teacher) = &protocol.teacher {
         let fact = format!(
             "{}, {:.1} % right on the test split",
