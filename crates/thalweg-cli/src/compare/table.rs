@@ -35,11 +35,7 @@ pub fn write(out: &mut dyn Write, comparison: &Comparison, written: &Written) ->
             "labels as they are".to_owned()
         };
         writeln!(out)?;
-        let labels = if comparison.protocol.task == "ssl" {
-            "labels unseen"
-        } else {
-            &noise
-        };
+        let labels = comparison.protocol.unseen().unwrap_or(&noise);
         heading(out, &format!("By {}, best first", metric.title), labels)?;
         ranking(out, comparison, condition, metric)?;
         writeln!(out)?;

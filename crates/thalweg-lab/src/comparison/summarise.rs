@@ -49,7 +49,7 @@ impl Checked<'_> {
                     Norm::L2 => format!("l_2:{epsilon}"),
                 }),
             teacher: None,
-            task: Task::Classification.name().to_owned(),
+            task: Task::Classification,
             untrained: BTreeMap::new(),
         }
     }

@@ -280,7 +280,7 @@ impl Checked<'_> {
                 description: teacher.description().to_owned(),
                 accuracy: teacher.accuracy(&test.rows, &test.labels),
             }),
-            task: Task::Classification.name().to_owned(),
+            task: Task::Classification,
             untrained: BTreeMap::new(),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use thalweg::objective::Task;
 use thalweg_kernels::random::Stream;
 
 use crate::metrics::{self, Scores};
@@ -75,7 +76,7 @@ fn comparison(classes: &[&str], noises: &[f64], seeds: usize, objectives: usize)
         baseline: "cross_entropy".to_owned(),
         attack: None,
         teacher: None,
-        task: "classification".to_owned(),
+        task: Task::Classification,
         untrained: BTreeMap::new(),
     };
     Comparison {

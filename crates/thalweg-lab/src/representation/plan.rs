@@ -232,7 +232,7 @@ impl Checked<'_> {
             baseline: self.entries[0].name.to_owned(),
             attack: None,
             teacher: None,
-            task: self.plan.task.name().to_owned(),
+            task: self.plan.task,
             untrained,
         })
     }

@@ -3,16 +3,20 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
 
 use super::{Objective, ViewObjective};
 use crate::ConfigError;
 
 /// What a model is trained for, and so how it is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Task {
     /// To score classes.
+    #[default]
     Classification,
     /// To embed samples without labels, so that a simple classifier of the embeddings needs few of them.
+    #[serde(rename = "ssl")]
     SelfSupervised,
     /// To embed samples so that those of classes never seen before can be told to be the same.
     Verification,
