@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use crate::objective::{ObjectiveEntry, Task};
 use crate::quantity::Quantity;
 use crate::{
-    aggregate, calibration, classification, contrastive, diagnostics, distillation, robustness,
+    aggregate, calibration, classification, contrastive, diagnostics, distillation, optimizer, robustness,
     self_supervised,
 };
 
@@ -57,6 +57,7 @@ pub fn quantities() -> &'static [Quantity] {
             ("contrastive", contrastive::quantities()),
             ("diagnostics", diagnostics::quantities()),
             ("self_supervised", self_supervised::quantities()),
+            ("optimizer", optimizer::quantities()),
         ]
         .into_iter()
         .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))

@@ -1,5 +1,5 @@
 //! Optimisers that step all parameters of any burn module through one fused pass each: AdamW, SGD (plain, heavy ball,
-//! Nesterov) and Lion.
+//! Nesterov), Lion, and [Lion-K](lion_k).
 //!
 //! Each is an [`Optimizer`](burn::optim::Optimizer) of burn's, so that a [`ModuleOptimizer`](burn::optim::ModuleOptimizer)
 //! gives it parameter groups, gradient clipping, learning-rate schedules and records. On CPU tensors the kernels of
@@ -25,6 +25,7 @@
 
 mod adamw;
 mod lion;
+pub mod lion_k;
 mod sgd;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,11 @@ use burn::tensor::{Device, Tensor};
 
 use crate::ConfigError;
 use crate::config::require;
+use crate::quantity::Quantity;
+
+pub(crate) fn quantities() -> Vec<Quantity> {
+    lion_k::quantities()
+}
 
 /// One array of state as long as its parameter: a velocity or a momentum.
 #[derive(Clone, Debug)]

@@ -1,0 +1,119 @@
+//! What Lion-K descends, on quadratics where its minimum can be computed.
+
+use super::{Kernel, dot};
+
+/// `f(x) = ½ (x − c)ᵀ Q (x − c)`, Q symmetric and positive definite, in row order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quadratic {
+    matrix: Vec<f64>,
+    centre: Vec<f64>,
+}
+
+impl Quadratic {
+    /// Of a matrix in row order and its centre.
+    ///
+    /// # Panics
+    /// When the matrix is not square of the centre's length.
+    pub fn new(matrix: Vec<f64>, centre: Vec<f64>) -> Self {
+        assert_eq!(
+            matrix.len(),
+            centre.len().pow(2),
+            "a square matrix of the centre's side"
+        );
+        Self { matrix, centre }
+    }
+
+    /// Length of x.
+    pub fn size(&self) -> usize {
+        self.centre.len()
+    }
+
+    /// `Q (x − c)`, written into `gradient`.
+    pub fn gradient(&self, x: &[f64], gradient: &mut [f64]) {
+        let offset: Vec<f64> = x.iter().zip(&self.centre).map(|(x, c)| x - c).collect();
+        for (gradient, row) in gradient.iter_mut().zip(self.matrix.chunks_exact(self.size())) {
+            *gradient = dot(row, &offset);
+        }
+    }
+
+    /// f(x).
+    pub fn value(&self, x: &[f64]) -> f64 {
+        let mut gradient = vec![0.0; self.size()];
+        self.gradient(x, &mut gradient);
+        let along = x.iter().zip(&self.centre).zip(&gradient);
+        0.5 * along.map(|((x, c), g)| (x - c) * g).sum::<f64>()
+    }
+
+    /// A bound of the largest eigenvalue: the largest sum of sizes of a row.
+    fn steepness(&self) -> f64 {
+        let rows = self.matrix.chunks_exact(self.size());
+        rows.map(|row| row.iter().map(|q| q.abs()).sum())
+            .fold(0.0, f64::max)
+    }
+}
+
+/// Steps at most; each gains digits by a factor that the condition of Q decides.
+const STEPS: usize = 200_000;
+
+/// `argmin_x f(x) + K*(λx)/λ` and its value, by accelerated proximal steps that start anew when they turn back.
+///
+/// # Panics
+/// When the weight decay λ is not positive.
+pub fn composite_minimum(kernel: Kernel, weight_decay: f64, f: &Quadratic) -> (Vec<f64>, f64) {
+    assert!(weight_decay > 0.0, "without weight decay there is no second term");
+    let size = f.size();
+    // In y = λx, where f has λ⁻² of its curvature.
+    let step = weight_decay * weight_decay / f.steepness().max(f64::MIN_POSITIVE);
+    let mut y = vec![0.0; size];
+    kernel.conjugate_proximal(&mut y, step / weight_decay);
+    let (mut ahead, mut momentum) = (y.clone(), 1.0_f64);
+    let (mut x, mut gradient) = (vec![0.0; size], vec![0.0; size]);
+    for _ in 0..STEPS {
+        x.iter_mut().zip(&ahead).for_each(|(x, y)| *x = y / weight_decay);
+        f.gradient(&x, &mut gradient);
+        let moved = ahead
+            .iter()
+            .zip(&gradient)
+            .map(|(y, g)| y - step * g / weight_decay);
+        let mut next: Vec<f64> = moved.collect();
+        kernel.conjugate_proximal(&mut next, step / weight_decay);
+        let change: Vec<f64> = next.iter().zip(&y).map(|(next, y)| next - y).collect();
+        let turned: f64 = ahead
+            .iter()
+            .zip(&next)
+            .zip(&change)
+            .map(|((ahead, next), change)| (ahead - next) * change)
+            .sum();
+        let grown = if turned > 0.0 {
+            1.0
+        } else {
+            0.5 + (0.25 + momentum * momentum).sqrt()
+        };
+        let carried = if turned > 0.0 {
+            0.0
+        } else {
+            (momentum - 1.0) / grown
+        };
+        ahead = next
+            .iter()
+            .zip(&change)
+            .map(|(next, change)| next + carried * change)
+            .collect();
+        momentum = grown;
+        let still = change
+            .iter()
+            .zip(&next)
+            .all(|(change, y)| change.abs() <= 1e-16 * (1.0 + y.abs()));
+        y = next;
+        if still && carried == 0.0 {
+            break;
+        }
+        if still {
+            (ahead, momentum) = (y.clone(), 1.0);
+        }
+    }
+    let x: Vec<f64> = y.iter().map(|y| y / weight_decay).collect();
+    let beyond = kernel.conjugate(&y).expect("proximal points lie in the domain");
+    let value = f.value(&x) + beyond / weight_decay;
+    (x, value)
+}
