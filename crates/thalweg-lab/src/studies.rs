@@ -10,6 +10,7 @@ mod ens_loss;
 mod groco;
 mod isogclr;
 mod ldr;
+mod lion_k;
 mod rankme;
 mod z_loss;
 
@@ -29,6 +30,7 @@ pub fn all() -> &'static [Study] {
         contrastive_behaviour::STUDY,
         groco::STUDY,
         isogclr::STUDY,
+        lion_k::STUDY,
     ]
 }
 

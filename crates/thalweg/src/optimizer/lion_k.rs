@@ -25,7 +25,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use composite::{Quadratic, composite_minimum};
+pub use composite::{Quadratic, Smooth, composite_minimum};
 pub use flow::{Flow, FlowError};
 pub use joint::Joint;
 pub use kernel::Kernel;

@@ -2,6 +2,18 @@
 
 use super::{Kernel, dot};
 
+/// A function with a gradient, what Lion-K descends before its kernel has a say.
+pub trait Smooth {
+    /// Length of x.
+    fn size(&self) -> usize;
+
+    /// f(x), its gradient written into `gradient`.
+    fn evaluate(&self, x: &[f64], gradient: &mut [f64]) -> f64;
+
+    /// A bound L of how much the gradient changes over a way of length 1.
+    fn steepness(&self) -> f64;
+}
+
 /// `f(x) = ½ (x − c)ᵀ Q (x − c)`, Q symmetric and positive definite, in row order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quadratic {
@@ -22,29 +34,22 @@ impl Quadratic {
         );
         Self { matrix, centre }
     }
+}
 
-    /// Length of x.
-    pub fn size(&self) -> usize {
+impl Smooth for Quadratic {
+    fn size(&self) -> usize {
         self.centre.len()
     }
 
-    /// `Q (x − c)`, written into `gradient`.
-    pub fn gradient(&self, x: &[f64], gradient: &mut [f64]) {
+    fn evaluate(&self, x: &[f64], gradient: &mut [f64]) -> f64 {
         let offset: Vec<f64> = x.iter().zip(&self.centre).map(|(x, c)| x - c).collect();
-        for (gradient, row) in gradient.iter_mut().zip(self.matrix.chunks_exact(self.size())) {
+        for (gradient, row) in gradient.iter_mut().zip(self.matrix.chunks_exact(offset.len())) {
             *gradient = dot(row, &offset);
         }
+        0.5 * dot(&offset, gradient)
     }
 
-    /// f(x).
-    pub fn value(&self, x: &[f64]) -> f64 {
-        let mut gradient = vec![0.0; self.size()];
-        self.gradient(x, &mut gradient);
-        let along = x.iter().zip(&self.centre).zip(&gradient);
-        0.5 * along.map(|((x, c), g)| (x - c) * g).sum::<f64>()
-    }
-
-    /// A bound of the largest eigenvalue: the largest sum of sizes of a row.
+    /// The largest sum of sizes of a row: no eigenvalue is larger.
     fn steepness(&self) -> f64 {
         let rows = self.matrix.chunks_exact(self.size());
         rows.map(|row| row.iter().map(|q| q.abs()).sum())
@@ -59,7 +64,7 @@ const STEPS: usize = 200_000;
 ///
 /// # Panics
 /// When the weight decay λ is not positive.
-pub fn composite_minimum(kernel: Kernel, weight_decay: f64, f: &Quadratic) -> (Vec<f64>, f64) {
+pub fn composite_minimum(kernel: Kernel, weight_decay: f64, f: &dyn Smooth) -> (Vec<f64>, f64) {
     assert!(weight_decay > 0.0, "without weight decay there is no second term");
     let size = f.size();
     // In y = λx, where f has λ⁻² of its curvature.
@@ -70,7 +75,7 @@ pub fn composite_minimum(kernel: Kernel, weight_decay: f64, f: &Quadratic) -> (V
     let (mut x, mut gradient) = (vec![0.0; size], vec![0.0; size]);
     for _ in 0..STEPS {
         x.iter_mut().zip(&ahead).for_each(|(x, y)| *x = y / weight_decay);
-        f.gradient(&x, &mut gradient);
+        f.evaluate(&x, &mut gradient);
         let moved = ahead
             .iter()
             .zip(&gradient)
@@ -114,6 +119,6 @@ pub fn composite_minimum(kernel: Kernel, weight_decay: f64, f: &Quadratic) -> (V
     }
     let x: Vec<f64> = y.iter().map(|y| y / weight_decay).collect();
     let beyond = kernel.conjugate(&y).expect("proximal points lie in the domain");
-    let value = f.value(&x) + beyond / weight_decay;
+    let value = f.evaluate(&x, &mut gradient) + beyond / weight_decay;
     (x, value)
 }

@@ -1,6 +1,6 @@
 //! The flow that Lion-K follows as its learning rate goes to 0.
 
-use super::Kernel;
+use super::{Kernel, Smooth};
 use crate::ConfigError;
 use crate::config::require;
 
@@ -98,14 +98,14 @@ impl Flow {
             .collect()
     }
 
-    /// x and m after time `end`, of a function with the gradient `gradient`.
+    /// x and m after time `end`, on f.
     ///
     /// # Errors
     /// When the kernel's slope jumps, and the flow slides along the jump in steps without end.
     pub fn run(
         &self,
         kernel: Kernel,
-        gradient: &dyn Fn(&[f64], &mut [f64]),
+        f: &dyn Smooth,
         x: &[f64],
         m: &[f64],
         end: f64,
@@ -115,7 +115,7 @@ impl Flow {
         let derivative = |state: &[f64], out: &mut [f64]| {
             let (x, m) = state.split_at(size);
             let (of_x, of_m) = out.split_at_mut(size);
-            gradient(x, of_m);
+            f.evaluate(x, of_m);
             let direction = self.direction(m, of_m);
             kernel.slope(&direction, of_x);
             of_x.iter_mut()

@@ -1,6 +1,6 @@
 //! What falls along Lion-K: the Lyapunov functions of the flow and of the implicit scheme, and their certificates.
 
-use super::{Flow, Kernel, LionKStep, Scheme, dot};
+use super::{Flow, Kernel, LionKStep, Scheme, Smooth, dot};
 
 /// The state of the flow's Lyapunov function
 /// `H = α f + (γ/λ) K*(λx) + c·(K*(λx) + K(m) − λ m·x)`, `c = (1 − εγ)/(1 + ελ)`.
@@ -75,14 +75,14 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Takes the step from x and m of a function with values and gradients `f`, whose gradient changes by no more than
+    /// Takes the step from x and m of f, whose gradient changes by no more than
     /// `smoothness` times the way. None where x or x′ is in phase 1, where H is infinite.
     ///
     /// # Panics
     /// When the scheme is not implicit, there is no weight decay, or β₂ is not above β₁: nothing is promised then.
     pub fn of(
         rule: &LionKStep,
-        f: &dyn Fn(&[f64], &mut [f64]) -> f64,
+        f: &dyn Smooth,
         smoothness: f64,
         x: &mut [f64],
         m: &mut [f64],
@@ -112,12 +112,12 @@ impl Certificate {
             Some(value + conjugate / weight_decay + rate * beta_1 / d * coupling)
         };
         let mut gradient = vec![0.0; x.len()];
-        let value = f(x, &mut gradient);
+        let value = f.evaluate(x, &mut gradient);
         let before = energy(x, m, value)?;
         let start = x.to_vec();
         let mut direction = vec![0.0; x.len()];
         rule.step(x, m, &gradient, &mut direction).ok()?;
-        let after = energy(x, m, f(x, &mut gradient))?;
+        let after = energy(x, m, f.evaluate(x, &mut gradient))?;
         let y: Vec<f64> = x.iter().map(|x| weight_decay * x).collect();
         let (mut ahead, mut here) = (vec![0.0; x.len()], vec![0.0; x.len()]);
         kernel.slope(&direction, &mut ahead);

@@ -1,7 +1,8 @@
 //! Lion-K's quantities.
 
 use super::{
-    Certificate, Dissipation, Flow, Joint, Kernel, LionKStep, Quadratic, Scheme, Separable, composite_minimum,
+    Certificate, Dissipation, Flow, Joint, Kernel, LionKStep, Quadratic, Scheme, Separable, Smooth,
+    composite_minimum,
 };
 use crate::config::require;
 use crate::quantity::{Array, Case, Outputs, Quantity, QuantityError};
@@ -252,7 +253,7 @@ fn trajectory() -> Quantity {
                     distances.push(rule.kernel.domain_distance(&y));
                 }
                 if number < steps {
-                    f.gradient(&x, &mut gradient);
+                    f.evaluate(&x, &mut gradient);
                     if let Err(refused) = rule.step(&mut x, &mut m, &gradient, &mut direction) {
                         return case
                             .refuse_input("x0", format!("leads to no end: {refused} in step {number}"));
@@ -326,12 +327,8 @@ fn certificate() -> Quantity {
         if rule.beta_2 <= rule.beta_1 {
             return case.refuse_param("beta2", "above beta1: nothing is promised otherwise");
         }
-        let evaluated = |x: &[f64], gradient: &mut [f64]| {
-            f.gradient(x, gradient);
-            f.value(x)
-        };
         let smoothness = case.param("smoothness")?;
-        let Some(found) = Certificate::of(&rule, &evaluated, smoothness, &mut x, &mut m) else {
+        let Some(found) = Certificate::of(&rule, &f, smoothness, &mut x, &mut m) else {
             return case.refuse_input(
                 "x",
                 "times weight_decay is outside the domain of K*: H is infinite",
@@ -360,7 +357,7 @@ fn flow() -> Quantity {
             if !(end >= 0.0 && end.is_finite()) {
                 return case.refuse_param("t_end", "at least 0 and finite");
             }
-            match flow.run(kernel, &|x, gradient| f.gradient(x, gradient), &x, &m, end) {
+            match flow.run(kernel, &f, &x, &m, end) {
                 Ok((x, m)) => Ok(Outputs::new().with("x", x).with("m", m)),
                 Err(problem) => case.refuse_param("kernel", &format!("smooth: {problem}")),
             }
