@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
 use crate::{
-    aggregate, calibration, classification, contrastive, diagnostics, distillation, robustness,
+    aggregate, calibration, classification, contrastive, diagnostics, distillation, few_shot, robustness,
     self_supervised,
 };
 
@@ -48,6 +48,7 @@ pub fn quantities() -> &'static [Quantity] {
             ("contrastive", contrastive::quantities()),
             ("diagnostics", diagnostics::quantities()),
             ("self_supervised", self_supervised::quantities()),
+            ("few_shot", few_shot::quantities()),
         ]
         .into_iter()
         .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))

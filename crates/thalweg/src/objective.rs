@@ -4,11 +4,13 @@
 //! when to reach for it, what it costs, which parameters may be tuned and over which ranges.
 
 mod dual_head;
+mod episode;
 mod gradient;
 mod margin;
 mod views;
 
 pub use dual_head::{Descent, DualHead, Needs};
+pub use episode::{EmbeddedEpisode, EpisodeObjective, EpisodeShape, UnfitEpisodes};
 pub use gradient::{Descend, GradientObjective, ScoreGradient};
 pub use margin::margin_curve;
 pub use views::{EmbeddedViews, ViewObjective};
