@@ -77,11 +77,11 @@ impl<'a> Classes<'a> {
 }
 
 fn check_numbers(trial: &FewShot) -> Result<(), LabError> {
-    for (episodes, shape, least) in [("training", trial.training, 1), ("test", trial.test, 2)] {
+    for (episodes, shape) in [("training", trial.training), ("test", trial.test)] {
         let EpisodeShape { ways, shots, queries } = shape;
-        if ways < least || shots == 0 || queries == 0 {
+        if ways < 2 || shots == 0 || queries == 0 {
             return refuse(format!(
-                "{episodes} episodes of {ways} ways, {shots} shots and {queries} queries: at least {least} ways, 1 shot and \
+                "{episodes} episodes of {ways} ways, {shots} shots and {queries} queries: at least 2 ways, 1 shot and \
                  1 query are needed"
             ));
         }

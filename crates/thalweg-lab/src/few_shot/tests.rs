@@ -44,21 +44,19 @@ fn a_trial_is_determined_by_its_seed() {
 #[test]
 fn novel_classes_are_told_apart_after_training() {
     let digits = thalweg_data::digits();
-    let of = |episodes| {
-        let trial = FewShot { episodes, ..trial(0) };
-        outcome(&digits, &trial)
+    let trial = FewShot {
+        episodes: 150,
+        ..trial(0)
     };
-    let (little, more) = (of(1), of(150));
-    let number = |outcome: &FewShotOutcome, name: &str| outcome.metrics[name];
-    assert!(number(&more, "accuracy") > 0.7, "{more:?}");
-    assert!(
-        number(&more, "icnn_score") > number(&little, "icnn_score"),
-        "{little:?} {more:?}"
-    );
-    assert!(more.losses[1] < more.losses[0]);
-    assert!(number(&more, "validation_accuracy") > 0.5);
-    let half_width = number(&more, "accuracy_half_width");
+    let found = outcome(&digits, &trial);
+    assert!(found.metrics["accuracy"] > 0.5, "{found:?}");
+    assert!(found.metrics["validation_accuracy"] > 0.6, "{found:?}");
+    assert!(found.losses[1] < 0.5 * found.losses[0]);
+    let half_width = found.metrics["accuracy_half_width"];
     assert!(half_width > 0.0 && half_width < 0.1);
+    for score in ["icnn_score", "original_icnn_score"] {
+        assert!((0.0..=1.0).contains(&found.metrics[score]), "{found:?}");
+    }
 }
 
 /// Remembers what it was shown.
@@ -215,6 +213,12 @@ fn what_makes_no_episode_is_refused() {
     assert!(refused(|trial| trial.learning_rate = 0.0).contains("learning rate is 0"));
     assert!(refused(|trial| trial.validation_classes = 1).contains("1 validation class"));
     assert!(refused(|trial| trial.embedding = 0).contains("0 numbers of the embedding"));
+    let tumours = thalweg_data::embedded::breast_cancer();
+    let few = FewShot::new(tumours.classes.len(), 0);
+    assert_eq!(
+        Classes::new(&tumours, &few).err().unwrap().to_string(),
+        "`breast_cancer` has 2 classes; 2 novel ones, 0 for validation and 2-way training episodes need 4"
+    );
     let numbers = Classes::new(&thalweg_data::embedded::diabetes(), &trial(0))
         .err()
         .map(|error| error.to_string());

@@ -43,11 +43,13 @@ pub struct FewShot {
 }
 
 impl FewShot {
-    /// For data of so many classes: two fifths are novel, a fifth is for validation. Episodes of 5 ways (20 in training) where
+    /// For data of so many classes: two fifths are novel (2 at least), a fifth is for validation (none where that is 1). Episodes of 5 ways (20 in training) where
     /// there are as many classes, 5 shots and 15 queries; 300 to train on and 300 to judge on; an encoder with a hidden layer of
     /// 128 and an embedding of 64; Adam at 10⁻³.
     pub fn new(classes: usize, seed: u64) -> Self {
-        let (novel, validation) = (2 * classes / 5, classes / 5);
+        let novel = (2 * classes / 5).max(2);
+        let validation = Some(classes / 5).filter(|&fifth| fifth >= 2).unwrap_or(0);
+        let base = classes.saturating_sub(novel + validation);
         let shape = |ways| EpisodeShape {
             ways,
             shots: 5,
@@ -56,7 +58,7 @@ impl FewShot {
         Self {
             validation_classes: validation,
             novel_classes: novel,
-            training: shape((classes - novel - validation).min(20)),
+            training: shape(base.clamp(2, 20)),
             test: shape(novel.min(5)),
             episodes: 300,
             test_episodes: 300,

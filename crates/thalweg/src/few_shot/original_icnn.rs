@@ -130,8 +130,9 @@ impl OriginalIcnn {
                 sides[1].push(of_others);
             }
             sums.push(sum);
-            gamma += (own as f64 / k as f64).powf(1.0 / r) / points as f64;
+            gamma += (own as f64 / k as f64).powf(1.0 / r);
         }
+        gamma /= points as f64;
         let largest = sums.iter().copied().fold(0.0_f64, f64::max) + epsilon;
         let roots = sums.iter().map(|sum| (sum / largest).powf(1.0 / p));
         let lambda = roots.sum::<f64>() / points as f64;

@@ -111,8 +111,10 @@ fn gradients_are_slopes() {
             let value = loss.forward(&episode(leaves.clone()));
             let gradients = value.backward();
             for side in 0..2 {
-                let found = floats(leaves[side].grad(&gradients).unwrap());
                 let at = leaves[side].clone().without_autodiff();
+                // Nothing of the support's own term depends on queries.
+                let found = leaves[side].grad(&gradients);
+                let found = floats(found.unwrap_or_else(|| at.zeros_like()));
                 let numeric = central_differences(&at, |moved| {
                     let mut sides = leaves.clone().map(|leaf| leaf.without_autodiff());
                     sides[side] = moved;
@@ -127,13 +129,13 @@ fn gradients_are_slopes() {
 }
 
 #[test]
-fn single_precision_is_the_same_code() {
+fn single_precision_differs_by_its_rounding() {
     for loss in losses() {
         let single = episode_of(points(1), DType::F32);
         let double =
             episode([single.support.clone(), single.query.clone()].map(|side| side.cast(DType::F64)));
         let [single, double] = [single, double].map(|episode| number(loss.forward(&episode)));
-        assert_eq!(single, f64::from(double as f32));
+        assert!((single - double).abs() < 1e-5 * (1.0 + double.abs()), "{loss:?}");
     }
 }
 
