@@ -1,7 +1,8 @@
 //! The mean of several losses of an episode, over one table of distances for each kind of pairs.
 //!
-//! Which terms: cross-entropy is what teaches; the authors report proto-triplet and ICNN terms beside it, and cross-entropy with
-//! the ICNN term of the whole episode is the combination that helped at our scale. It is the *mean* of the terms, so that a
+//! Which terms: cross-entropy alone is the baseline, and hard to beat. With the ICNN term of the whole episode beside it novel
+//! classes are told apart a little better (`thalweg study susana`: 0.4 points at one and at five shots); the proto-triplet term
+//! beside it changed nothing there, and ICNN alone was worse than cross-entropy. It is the *mean* of the terms, so that a
 //! learning rate that suits one suits all; naming a term twice weighs it twice.
 //!
 //! Traps: cross-entropy takes squared distances, the other two their roots. The ICNN term of the support says little at one shot

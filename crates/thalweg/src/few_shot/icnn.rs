@@ -315,8 +315,12 @@ impl Case<'_> {
             .init()?;
         match loss.check(self.array(targets).shape[0]) {
             Ok(()) => Ok(loss),
-            Err(problem @ TooFewTargets::Neighbors { .. }) => {
-                self.refuse_param("neighbors", &format!("smaller: {problem}"))
+            Err(TooFewTargets::Neighbors { targets, .. }) => {
+                let most = targets - 1;
+                self.refuse_param(
+                    "neighbors",
+                    &format!("at most {most}, one less than there are targets"),
+                )
             }
             Err(problem) => self.refuse_input(targets, format!("is too small: {problem}")),
         }
