@@ -162,6 +162,34 @@ fn the_prototypical_loss_is_a_composition() {
 }
 
 #[test]
+fn icnn_terms_are_the_loss_of_those_they_are_among() {
+    let episode = episode_of(points(4), DType::F64);
+    let (support, query) = (episode.support.clone(), episode.query.clone());
+    let own = || labels(&[0, 0, 0, 1, 1, 1, 2, 2, 2]);
+    let both = Tensor::cat(vec![own(), episode.query_labels.clone()], 0);
+    let loss = IcnnLossConfig::new().init().unwrap();
+    let among = number(loss.forward(support.clone(), own()));
+    assert_eq!(among, number(term(EpisodeTerm::SupportIcnn).forward(&episode)));
+    assert!(near(-loss.score(support.clone(), own()).score.ln(), among));
+    let to = loss.forward_to(
+        query.clone(),
+        episode.query_labels.clone(),
+        support.clone(),
+        own(),
+    );
+    assert_eq!(number(to), number(term(EpisodeTerm::QueryIcnn).forward(&episode)));
+    let wide = IcnnLossConfig::new().with_neighbors(Some(SHAPE.shots + SHAPE.queries));
+    let full = wide
+        .init()
+        .unwrap()
+        .forward(Tensor::cat(vec![support, query], 0), both);
+    assert_eq!(
+        number(full),
+        number(term(EpisodeTerm::FullIcnn).forward(&episode))
+    );
+}
+
+#[test]
 fn far_embeddings_have_finite_losses() {
     let loss = PrototypicalLossConfig::new().init().unwrap();
     let query = matrix(vec![1e4, 0.0], 2, DType::F32).autodiff().require_grad();
