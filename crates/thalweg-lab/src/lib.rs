@@ -6,6 +6,7 @@ pub mod csv_out;
 pub mod diagnosis;
 pub mod distillation;
 mod error;
+pub mod few_shot;
 pub mod metrics;
 pub mod model;
 pub mod output;

@@ -12,6 +12,7 @@ mod isogclr;
 mod ldr;
 mod lion_k;
 mod rankme;
+mod susana;
 mod z_loss;
 
 use crate::study::Study;
@@ -31,6 +32,7 @@ pub fn all() -> &'static [Study] {
         groco::STUDY,
         isogclr::STUDY,
         lion_k::STUDY,
+        susana::STUDY,
     ]
 }
 

@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use crate::objective::{ObjectiveEntry, Task};
 use crate::quantity::Quantity;
 use crate::{
-    aggregate, calibration, classification, contrastive, diagnostics, distillation, optimizer, robustness,
-    self_supervised,
+    aggregate, calibration, classification, contrastive, diagnostics, distillation, few_shot, optimizer,
+    robustness, self_supervised,
 };
 
 /// All objectives, families in order.
@@ -58,6 +58,7 @@ pub fn quantities() -> &'static [Quantity] {
             ("diagnostics", diagnostics::quantities()),
             ("self_supervised", self_supervised::quantities()),
             ("optimizer", optimizer::quantities()),
+            ("few_shot", few_shot::quantities()),
         ]
         .into_iter()
         .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))

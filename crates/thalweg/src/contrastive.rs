@@ -34,6 +34,7 @@ pub use info_nce::{InfoNceLoss, InfoNceLossConfig};
 pub use limits::{large_temperature_expansion, relative_penalty};
 pub use measures::{alignment, uniformity};
 pub use nt_xent::{NtXentLoss, NtXentLossConfig};
+pub(crate) use pairs::dense_classes;
 pub use pairs::{Pairs, Positives, Similarity, Temperature};
 pub use permutation::{PermutationBceLoss, PermutationBceLossConfig};
 pub use score_loss::{HardNegatives, ScoresLoss};

@@ -7,6 +7,7 @@
 //! - What is fitted to a trained classifier so that its probabilities mean what they say: [`calibration`].
 //! - What networks are made of and trained with, at the speed of the kernels: [`layers`], [`optimizer`].
 //! - Losses of two views of a sample, without labels or negatives: [`self_supervised`].
+//! - Losses of episodes of a few labelled samples: [`few_shot`].
 //! - Whether an embedding is any good, without labels: [`diagnostics`].
 //! - [`objective`]: the one small trait a training loop calls, and an objective's page in the catalogue.
 //! - [`quantity`]: everything else the library computes, as named numbers of given arrays.
@@ -35,6 +36,7 @@ mod config;
 pub mod contrastive;
 pub mod diagnostics;
 pub mod distillation;
+pub mod few_shot;
 pub mod layers;
 pub mod objective;
 pub mod optimizer;

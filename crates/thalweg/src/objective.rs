@@ -5,12 +5,14 @@
 
 mod dual_head;
 mod entry;
+mod episode;
 mod gradient;
 mod margin;
 mod views;
 
 pub use dual_head::{Descent, DualHead, Needs};
 pub use entry::{Build, BuildError, EmbeddingSpace, ObjectiveEntry, Parameter, Scale, Settings, Task};
+pub use episode::{EmbeddedEpisode, EpisodeObjective, EpisodeShape, UnfitEpisodes};
 pub use gradient::{Descend, GradientObjective, ScoreGradient};
 pub use margin::margin_curve;
 pub use views::{EmbeddedViews, ViewObjective};

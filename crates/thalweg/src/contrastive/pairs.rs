@@ -201,7 +201,7 @@ impl Pairs {
 }
 
 /// Labels of any kind as numbers from 0, and how many there are.
-pub(super) fn dense_classes<L: Eq + Hash>(labels: impl IntoIterator<Item = L>) -> (Vec<u32>, usize) {
+pub(crate) fn dense_classes<L: Eq + Hash>(labels: impl IntoIterator<Item = L>) -> (Vec<u32>, usize) {
     let mut known = HashMap::new();
     let classes = labels
         .into_iter()
@@ -250,7 +250,7 @@ impl Case<'_> {
     ///
     /// # Errors
     /// When one of the inputs is so.
-    pub(super) fn embeddings(&self, names: &[&str]) -> Result<(), QuantityError> {
+    pub(crate) fn embeddings(&self, names: &[&str]) -> Result<(), QuantityError> {
         for name in names {
             self.not_empty(name)?;
             if self.array(name).shape.last() == Some(&0) {

@@ -153,6 +153,14 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// A parameter that is text; none where it is something else.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        match self.value(name) {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// A parameter that is one of a few words.
     ///
     /// # Errors
