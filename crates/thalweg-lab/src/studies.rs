@@ -10,6 +10,7 @@ mod ens_loss;
 mod groco;
 mod ldr;
 mod rankme;
+mod unpg;
 mod z_loss;
 
 use crate::study::Study;
@@ -27,6 +28,7 @@ pub fn all() -> &'static [Study] {
         rankme::STUDY,
         contrastive_behaviour::STUDY,
         groco::STUDY,
+        unpg::STUDY,
     ]
 }
 

@@ -13,7 +13,7 @@ use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
 use crate::{
     aggregate, calibration, classification, contrastive, diagnostics, distillation, robustness,
-    self_supervised,
+    self_supervised, verification,
 };
 
 /// All objectives, families in order.
@@ -48,6 +48,7 @@ pub fn quantities() -> &'static [Quantity] {
             ("contrastive", contrastive::quantities()),
             ("diagnostics", diagnostics::quantities()),
             ("self_supervised", self_supervised::quantities()),
+            ("verification", verification::quantities()),
         ]
         .into_iter()
         .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))
