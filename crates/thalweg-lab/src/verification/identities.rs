@@ -164,10 +164,11 @@ fn parts(dataset: &Dataset, trial: &Verification) -> Result<[BTreeSet<u32>; 3], 
     } else {
         (rest, BTreeSet::new())
     };
-    match [&train, &test].into_iter().find(|part| part.len() < FEWEST) {
-        Some(part) => Err(few(part.len(), FEWEST)),
-        None => Ok([train, validation, test]),
+    let smallest = train.len().min(test.len());
+    if smallest < FEWEST {
+        return Err(few(smallest, FEWEST));
     }
+    Ok([train, validation, test])
 }
 
 /// What remains, and a share that is drawn: two at least, and as many remain as are to.

@@ -99,7 +99,7 @@ pub struct CurvePoint {
     pub tar: f64,
 }
 
-/// Judges embeddings of all pairs of samples. Embeddings that are no numbers are as alike as any.
+/// Judges what an embedder makes of samples of a shape.
 ///
 /// # Errors
 /// When there is no pair of one identity or of two.
@@ -111,16 +111,15 @@ pub fn judge(
 ) -> Result<Judgement, LabError> {
     let plain = embedder.embeddings(samples);
     let width = trial.embedder.embedding;
-    let (embeddings, width) = match trial.features {
-        TestFeatures::Plain => (plain, width),
+    match trial.features {
+        TestFeatures::Plain => Judgement::of_embeddings(&plain, width, &samples.labels),
         TestFeatures::WithMirrored => {
             let mirrored = embedder.embeddings(&mirrored(samples, shape));
             let beside = plain.chunks_exact(width).zip(mirrored.chunks_exact(width));
-            (beside.flat_map(|(a, b)| [a, b].concat()).collect(), 2 * width)
+            let both: Vec<f32> = beside.flat_map(|(a, b)| [a, b].concat()).collect();
+            Judgement::of_embeddings(&both, 2 * width, &samples.labels)
         }
-    };
-    let pairs = AllPairs::of(&unit_rows(&embeddings, width), width, &samples.labels)?;
-    Ok(Judgement::of(&pairs))
+    }
 }
 
 /// Rows over their norms; all alike where one is no number.
@@ -142,6 +141,15 @@ fn mirrored(samples: &Samples, shape: &[usize]) -> Samples {
 }
 
 impl Judgement {
+    /// Of the cosines of all pairs of embeddings `[identities, width]`. Where one is no number all are as alike as any.
+    ///
+    /// # Errors
+    /// When there is no pair of one identity or of two.
+    pub fn of_embeddings(embeddings: &[f32], width: usize, identities: &[u32]) -> Result<Self, LabError> {
+        let pairs = AllPairs::of(&unit_rows(embeddings, width), width, identities)?;
+        Ok(Self::of(&pairs))
+    }
+
     fn of(pairs: &AllPairs) -> Self {
         let roc = &pairs.roc;
         let mut metrics = BTreeMap::from([
@@ -210,8 +218,8 @@ mod tests {
 
     #[test]
     fn embeddings_that_are_no_numbers_are_all_alike() {
-        let units = unit_rows(&[f32::NAN, 1.0, 2.0, 0.5, 0.1, 0.2, 3.0, 1.0], 2);
-        let found = Judgement::of(&AllPairs::of(&units, 2, &[0, 0, 1, 1]).unwrap());
+        let embeddings = [f32::NAN, 1.0, 2.0, 0.5, 0.1, 0.2, 3.0, 1.0];
+        let found = Judgement::of_embeddings(&embeddings, 2, &[0, 0, 1, 1]).unwrap();
         assert_eq!((found.metrics["auc"], found.metrics["rank_1"]), (0.5, 0.0));
         assert_eq!(
             (found.metrics["tar_at_far_0.1"], found.metrics["violation_rate"]),

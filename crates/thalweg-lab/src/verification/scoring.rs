@@ -157,7 +157,7 @@ mod tests {
         let expected = Roc::new(positive, negative).unwrap();
         assert_eq!(found.roc.resolution(), expected.resolution());
         assert!((found.roc.auc() - expected.auc()).abs() < 1e-6);
-        assert!((found.rank_1 - f64::from(right) / 300.0).abs() < 1e-9);
+        assert!((found.rank_1 - right as f64 / 300.0).abs() < 1e-9);
     }
 
     #[test]

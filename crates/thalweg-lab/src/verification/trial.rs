@@ -8,6 +8,7 @@ use thalweg_data::Dataset;
 
 use super::{EmbedderSpec, Identities, IdentityShares, Judgement, Told, judge, train};
 use crate::LabError;
+use crate::self_supervised::Samples;
 use crate::trial::{NoiseSpec, Scaling};
 use crate::undefined;
 
@@ -158,7 +159,13 @@ pub fn run(
     let Some(trained) = train(trial, &identities, objective.as_mut(), interrupted)? else {
         return Ok(None);
     };
-    let judged = |samples| judge(trial, &identities.shape, &trained.embedder, samples);
+    let judged = |samples: &Samples| {
+        if trained.diverged {
+            let none = vec![f32::NAN; samples.len()];
+            return Judgement::of_embeddings(&none, 1, &samples.labels);
+        }
+        judge(trial, &identities.shape, &trained.embedder, samples)
+    };
     let validation = &identities.validation;
     Ok(Some(Outcome {
         validation: (!validation.is_empty()).then(|| judged(validation)).transpose()?,
