@@ -222,7 +222,9 @@ fn the_rate_rises_and_falls() {
         ..trial(3)
     };
     let rates: Vec<f64> = (0..12).map(|step| trial.rate(step, 4)).collect();
-    assert_eq!(rates[..5], [0.025, 0.05, 0.075, 0.1, 0.1]);
+    for (rate, expected) in rates.iter().zip([0.025, 0.05, 0.075, 0.1, 0.1]) {
+        assert!((rate - expected).abs() < 1e-15, "{rates:?}");
+    }
     assert!((rates[8] - 0.05).abs() < 1e-12 && rates[11] > 0.0);
     assert!(rates[4..].is_sorted_by(|a, b| a > b));
 }
@@ -298,18 +300,17 @@ fn digits_are_told_apart_with_and_without_their_mirror() {
         batch_size: 64,
         ..Verification::new(4, 0)
     };
-    for features in [TestFeatures::Plain, TestFeatures::WithMirrored] {
+    let judged = [TestFeatures::Plain, TestFeatures::WithMirrored].map(|features| {
         let trial = Verification {
             features,
             ..plain.clone()
         };
-        let outcome = run(&digits, &trial, arc_face, &AtomicBool::new(false))
-            .unwrap()
-            .unwrap();
-        assert!(
-            outcome.test.metrics["auc"] > 0.7,
-            "{features:?}: {:?}",
-            outcome.test.metrics
-        );
+        let outcome = run(&digits, &trial, arc_face, &AtomicBool::new(false));
+        outcome.unwrap().unwrap().test
+    });
+    // Three digits are unseen: chance is a third.
+    for found in &judged {
+        assert!(found.metrics["rank_1"] > 0.5, "{:?}", found.metrics);
     }
+    assert_ne!(judged[0], judged[1]);
 }
