@@ -72,7 +72,7 @@ fn softmax_block<F: Real>(
         *log = log_add_exp(top + sum.ln(), beside);
         let share = F::from_f64(factor * (top - *log).exp());
         for value in row {
-            *value = *value * share;
+            *value *= share;
         }
     }
 }

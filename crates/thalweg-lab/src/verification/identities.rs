@@ -126,7 +126,8 @@ fn parts(dataset: &Dataset, trial: &Verification) -> Result<[BTreeSet<u32>; 3], 
         test,
         test_seed,
     } = trial.identities;
-    if !(0.0..1.0).contains(&validation) || !(test > 0.0 && test < 1.0) {
+    let valid = (0.0..1.0).contains(&validation) && test > 0.0 && test < 1.0;
+    if !valid {
         return Err(LabError::Plan(format!(
             "shares of identities are from 0 to 1, not {validation} to tune by and {test} to test on"
         )));

@@ -102,7 +102,7 @@ impl<F: Real> Negatives<F> {
     pub fn shares(self, factor: f64) -> Vec<F> {
         let mut pairs = self.exponentials;
         let share = F::from_f64(factor / self.sum);
-        pairs.each_row(|_, row| row.iter_mut().for_each(|value| *value = *value * share));
+        pairs.each_row(|_, row| row.iter_mut().for_each(|value| *value *= share));
         let BatchPairs { count, mut values } = pairs;
         for a in 0..count {
             values[a * count + a] = F::ZERO;
