@@ -124,6 +124,18 @@ pub fn exponentials<F: Real>(scores: &[F], top: F, scale: F, out: &mut [F]) {
     out_rest.copy_from_slice(&group_of(&last, top, scale)[..rest.len()]);
 }
 
+/// As [`exponentials`], in place of the scores.
+#[inline(always)]
+pub fn exponentials_in_place<F: Real>(scores: &mut [F], top: F, scale: F) {
+    let (groups, rest) = scores.as_chunks_mut::<LANES>();
+    for group in groups {
+        *group = group_of(group, top, scale);
+    }
+    let mut last = [top; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    rest.copy_from_slice(&group_of(&last, top, scale)[..rest.len()]);
+}
+
 #[inline(always)]
 fn group_of<F: Real>(group: &[F; LANES], top: F, scale: F) -> [F; LANES] {
     let mut out = [F::ZERO; LANES];
@@ -153,6 +165,9 @@ mod tests {
             for (e, a) in out.iter().zip(&a) {
                 assert!((e - (2.0 * (a - top)).exp()).abs() < 1e-15);
             }
+            let mut own = a;
+            exponentials_in_place(&mut own, top, 2.0);
+            assert_eq!(own, out);
         }
     }
 

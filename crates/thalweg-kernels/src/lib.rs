@@ -8,6 +8,7 @@
 //! - [`pairs`]: losses of a row of student scores beside a row of teacher scores;
 //! - [`rows`]: losses that need the whole row, in f64;
 //! - [`sorting`]: relaxed sorting networks, forward and reverse, without matrices;
+//! - [`scaled_softmax`]: softmaxes of scaled rows in place, beside a term that all rows share;
 //! - [`spherical`]: losses of the first two moments of a row and its target's score;
 //! - [`in_batch`]: losses of all pairs of a batch, streamed;
 //! - [`matrix`]: products of matrices;
@@ -39,6 +40,7 @@ pub mod real;
 pub mod row_norms;
 pub mod rows;
 pub mod rowwise;
+pub mod scaled_softmax;
 pub mod simd;
 pub mod sorting;
 pub mod spherical;

@@ -45,6 +45,9 @@ pub enum LabError {
     /// Scores could not be judged.
     #[error(transparent)]
     Metric(#[from] MetricError),
+    /// Pairs could not be judged.
+    #[error(transparent)]
+    Verification(#[from] thalweg::verification::VerificationError),
     /// The run store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -21,6 +21,7 @@ pub mod studies;
 pub mod study;
 pub mod trial;
 pub mod tuning;
+pub mod verification;
 
 mod undefined;
 

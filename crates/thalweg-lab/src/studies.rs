@@ -13,6 +13,7 @@ mod ldr;
 mod lion_k;
 mod rankme;
 mod susana;
+mod unpg;
 mod z_loss;
 
 use crate::study::Study;
@@ -33,6 +34,7 @@ pub fn all() -> &'static [Study] {
         isogclr::STUDY,
         lion_k::STUDY,
         susana::STUDY,
+        unpg::STUDY,
     ]
 }
 

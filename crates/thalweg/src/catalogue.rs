@@ -13,7 +13,7 @@ use crate::objective::{ObjectiveEntry, Task};
 use crate::quantity::Quantity;
 use crate::{
     aggregate, calibration, classification, contrastive, diagnostics, distillation, few_shot, optimizer,
-    robustness, self_supervised,
+    robustness, self_supervised, verification,
 };
 
 /// All objectives, families in order.
@@ -59,6 +59,7 @@ pub fn quantities() -> &'static [Quantity] {
             ("self_supervised", self_supervised::quantities()),
             ("optimizer", optimizer::quantities()),
             ("few_shot", few_shot::quantities()),
+            ("verification", verification::quantities()),
         ]
         .into_iter()
         .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))

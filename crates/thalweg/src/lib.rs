@@ -8,6 +8,7 @@
 //! - What networks are made of and trained with, at the speed of the kernels: [`layers`], [`optimizer`].
 //! - Losses of two views of a sample, without labels or negatives: [`self_supervised`].
 //! - Losses of episodes of a few labelled samples: [`few_shot`].
+//! - Whether two samples are of one identity, margin losses and metrics: [`verification`].
 //! - Whether an embedding is any good, without labels: [`diagnostics`].
 //! - [`objective`]: the one small trait a training loop calls, and an objective's page in the catalogue.
 //! - [`quantity`]: everything else the library computes, as named numbers of given arrays.
@@ -44,6 +45,7 @@ pub mod quantity;
 mod reduction;
 pub mod robustness;
 pub mod self_supervised;
+pub mod verification;
 
 pub use config::ConfigError;
 pub use reduction::Reduction;
