@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
 use crate::{
-    aggregate, calibration, classification, contrastive, diagnostics, distillation, robustness,
+    aggregate, calibration, classification, contrastive, diagnostics, distillation, metric_learning, robustness,
     self_supervised,
 };
 
@@ -46,6 +46,7 @@ pub fn quantities() -> &'static [Quantity] {
             ("calibration", calibration::quantities()),
             ("distillation", distillation::quantities()),
             ("contrastive", contrastive::quantities()),
+            ("metric_learning", metric_learning::quantities()),
             ("diagnostics", diagnostics::quantities()),
             ("self_supervised", self_supervised::quantities()),
         ]
