@@ -21,7 +21,11 @@ const LANES: usize = 32;
 /// When `rows` is no whole number of rows, or `out` of another size.
 pub fn squared_distances<F: Real>(rows: &[F], width: usize, out: &mut [F]) {
     let count = check(rows.len(), width);
-    assert_eq!(out.len(), count * count, "a distance for each pair of {count} rows");
+    assert_eq!(
+        out.len(),
+        count * count,
+        "a distance for each pair of {count} rows"
+    );
     each_row(rows, width, out, count, |row, out| {
         dispatch!([F: Real] distances_of, (row: &[F], rows: &[F], width: usize, out: &mut [F]));
     });
@@ -33,7 +37,11 @@ pub fn squared_distances<F: Real>(rows: &[F], width: usize, out: &mut [F]) {
 /// When `rows` is no whole number of rows, or `weights` or `out` of another size.
 pub fn weighted_differences<F: Real>(rows: &[F], width: usize, weights: &[F], out: &mut [F]) {
     let count = check(rows.len(), width);
-    assert_eq!(weights.len(), count * count, "a weight for each pair of {count} rows");
+    assert_eq!(
+        weights.len(),
+        count * count,
+        "a weight for each pair of {count} rows"
+    );
     assert_eq!(out.len(), rows.len(), "a sum for each row");
     let sums = |(index, (row, out)): (usize, (&[F], &mut [F]))| {
         let weights = &weights[index * count..][..count];
@@ -65,7 +73,9 @@ fn each_row<F: Real>(
         let each = rows.chunks_exact(width).zip(out.chunks_exact_mut(columns));
         each.for_each(|(row, out)| run(row, out));
     } else {
-        let each = rows.par_chunks_exact(width).zip(out.par_chunks_exact_mut(columns));
+        let each = rows
+            .par_chunks_exact(width)
+            .zip(out.par_chunks_exact_mut(columns));
         each.for_each(|(row, out)| run(row, out));
     }
 }

@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
 use crate::{
-    aggregate, calibration, classification, contrastive, diagnostics, distillation, metric_learning, robustness,
-    self_supervised,
+    aggregate, calibration, classification, contrastive, diagnostics, distillation, metric_learning,
+    robustness, self_supervised,
 };
 
 /// All objectives, families in order.

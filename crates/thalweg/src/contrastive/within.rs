@@ -86,7 +86,9 @@ impl Within {
     fn slopes<F: CpuFloat>(&self, upstream: &CpuFloats) -> CpuFloats {
         let [count, width] = self.shape;
         let rows = self.rows.slice::<F>();
-        let weights = written([count, count], |weights| self.weights::<F>(upstream.slice(), weights));
+        let weights = written([count, count], |weights| {
+            self.weights::<F>(upstream.slice(), weights)
+        });
         let weights = CpuFloats::of(&weights).expect("it was written to memory");
         let weights = weights.slice::<F>();
         let mut slopes = vec![F::ZERO; rows.len()];
@@ -185,7 +187,11 @@ mod tests {
                 let found = all_gradients(similarity.within(x.clone()).sum(), &[&x], &[]);
                 assert_eq!(found, [vec![0.0], vec![0.0; 6]], "{similarity:?}");
                 let composed = similarity.matrix(x.clone(), x.clone()).sum();
-                assert!(all_gradients(composed, &[&x], &[])[1].iter().all(|slope| slope.is_finite()));
+                assert!(
+                    all_gradients(composed, &[&x], &[])[1]
+                        .iter()
+                        .all(|slope| slope.is_finite())
+                );
             }
         }
     }

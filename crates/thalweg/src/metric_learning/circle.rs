@@ -44,9 +44,13 @@ impl CircleLossConfig {
     /// # Errors
     /// When m is not in `[0, 1)` or γ not positive.
     pub fn init(&self) -> Result<CircleLoss, ConfigError> {
-        require("circle", "margin", self.margin, "at least 0, less than 1", |margin| {
-            (0.0..1.0).contains(&margin)
-        })?;
+        require(
+            "circle",
+            "margin",
+            self.margin,
+            "at least 0, less than 1",
+            |margin| (0.0..1.0).contains(&margin),
+        )?;
         require("circle", "gamma", self.gamma, "above 0 and finite", |gamma| {
             gamma > 0.0 && gamma.is_finite()
         })?;

@@ -78,9 +78,13 @@ impl ContrastivePairLossConfig {
             ("positive_margin", self.positive_margin),
             ("negative_margin", self.negative_margin),
         ] {
-            require("contrastive_pair", name, margin, "at least 0 and finite", |margin| {
-                (0.0..f64::INFINITY).contains(&margin)
-            })?;
+            require(
+                "contrastive_pair",
+                name,
+                margin,
+                "at least 0 and finite",
+                |margin| (0.0..f64::INFINITY).contains(&margin),
+            )?;
         }
         Ok(ContrastivePairLoss { config: self.clone() })
     }
@@ -103,7 +107,13 @@ impl ContrastivePairLoss {
         let (classes, _) = classes_of(&embeddings, labels);
         let similarities = config.similarity.within(embeddings);
         let (mean_over, reduction) = (config.mean_over, config.reduction);
-        let alike = loss_of_anchors(&Alike(config), similarities.clone(), &classes, mean_over, reduction);
+        let alike = loss_of_anchors(
+            &Alike(config),
+            similarities.clone(),
+            &classes,
+            mean_over,
+            reduction,
+        );
         alike + loss_of_anchors(&Unlike(config), similarities, &classes, mean_over, reduction)
     }
 }

@@ -109,8 +109,12 @@ impl PairMining {
             Self::None => [f64::INFINITY, f64::NEG_INFINITY],
             Self::Within { epsilon } => {
                 // Of none the bound lets nothing pass.
-                let most = anchor.negatives().fold(f64::NEG_INFINITY, |most, (_, s)| most.max(s));
-                let least = anchor.positives().fold(f64::INFINITY, |least, (_, s)| least.min(s));
+                let most = anchor
+                    .negatives()
+                    .fold(f64::NEG_INFINITY, |most, (_, s)| most.max(s));
+                let least = anchor
+                    .positives()
+                    .fold(f64::INFINITY, |least, (_, s)| least.min(s));
                 [most + epsilon, least - epsilon]
             }
         }
@@ -119,7 +123,9 @@ impl PairMining {
 
 impl AnchorLoss for MultiSimilarityLossConfig {
     fn terms(&self, anchor: &Anchor, slopes: &mut [f64]) -> Terms {
-        let &Self { alpha, beta, base, .. } = self;
+        let &Self {
+            alpha, beta, base, ..
+        } = self;
         let [below, above] = self.mining.bounds(anchor);
         let positives = anchor.positives().filter(|(_, similarity)| *similarity < below);
         let negatives = anchor.negatives().filter(|(_, similarity)| *similarity > above);

@@ -41,9 +41,13 @@ impl NPairsLossConfig {
     /// When λ is negative or not finite.
     pub fn init(&self) -> Result<NPairsLoss, ConfigError> {
         let regularization = self.regularization;
-        require("n_pairs", "regularization", regularization, "at least 0 and finite", |weight| {
-            (0.0..f64::INFINITY).contains(&weight)
-        })?;
+        require(
+            "n_pairs",
+            "regularization",
+            regularization,
+            "at least 0 and finite",
+            |weight| (0.0..f64::INFINITY).contains(&weight),
+        )?;
         Ok(NPairsLoss {
             regularization,
             softmax: InBatchSoftmax {

@@ -24,7 +24,11 @@ fn softmax(values: &mut [f64], beside: f64) -> f64 {
     let all = sum + own;
     values.iter_mut().for_each(|value| *value /= all);
     // Where the one beside is the largest, what is added to it may be far smaller.
-    if own == 1.0 { top + sum.ln_1p() } else { top + all.ln() }
+    if own == 1.0 {
+        top + sum.ln_1p()
+    } else {
+        top + all.ln()
+    }
 }
 
 /// `log(1 + exp(x))` and its slope.

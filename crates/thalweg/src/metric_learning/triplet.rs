@@ -66,9 +66,13 @@ impl TripletMarginLossConfig {
     /// # Errors
     /// When the margin is negative or not finite.
     pub fn init(&self) -> Result<TripletMarginLoss, ConfigError> {
-        require("triplet_margin", "margin", self.margin, "at least 0 and finite", |margin| {
-            (0.0..f64::INFINITY).contains(&margin)
-        })?;
+        require(
+            "triplet_margin",
+            "margin",
+            self.margin,
+            "at least 0 and finite",
+            |margin| (0.0..f64::INFINITY).contains(&margin),
+        )?;
         Ok(TripletMarginLoss { config: self.clone() })
     }
 }

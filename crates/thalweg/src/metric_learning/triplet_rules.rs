@@ -67,7 +67,10 @@ impl AnchorLoss for SemiHard {
         let mut first = 0;
         for positive in positives {
             // The bar only ever falls, and what was not below it is not below it now.
-            while negatives.get(first).is_some_and(|negative| negative.1 >= positive.1) {
+            while negatives
+                .get(first)
+                .is_some_and(|negative| negative.1 >= positive.1)
+            {
                 first += 1;
             }
             if let Some(&negative) = negatives.get(first) {
