@@ -6,8 +6,11 @@
 //! Anchor and positive of a class are its first two embeddings of the batch; a class with one alone does not take part, nor do
 //! the third and further ones. The mean is over pairs.
 //!
-//! Beside pytorch-metric-learning: its `NPairsLoss` is this with λ = 0; it picks the same pairs. The weight of a regulariser
-//! is as TensorFlow's `npairs_loss` has it.
+//! An embedding that is in no pair is not looked at, not even for being a number.
+//!
+//! Beside pytorch-metric-learning: its `NPairsLoss` picks the same pairs and is this with λ = 0 and [`Similarity::Cosine`], since
+//! its distances bring embeddings to unit length unless told `normalize_embeddings=False`. The factor of the squared lengths
+//! is that of TensorFlow's `npairs_loss`.
 //!
 //! Source: Sohn, "Improved deep metric learning with multi-class N-pair loss objective", NeurIPS 2016 ("N-pair-mc").
 

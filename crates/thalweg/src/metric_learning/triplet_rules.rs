@@ -22,11 +22,17 @@ pub(super) struct SemiHard {
 
 impl AnchorLoss for All {
     fn terms(&self, anchor: &Anchor, slopes: &mut [f64]) -> Terms {
-        let (positives, negatives) = (descending(anchor.positives()), descending(anchor.negatives()));
+        let positives = descending(anchor.positives());
+        let Some(&(_, least)) = positives.last() else {
+            return Terms::default();
+        };
         let mut terms = Terms {
-            all: positives.len() * negatives.len(),
+            all: positives.len() * anchor.negatives().count(),
             ..Terms::default()
         };
+        // Once much is learned few are left to be sorted.
+        let lowest = least - self.margin;
+        let negatives = descending(anchor.negatives().filter(|(_, similarity)| *similarity > lowest));
         let (mut offenders, mut cost, mut bar) = (0, 0.0, 0.0);
         for (passed, &(positive, similarity)) in positives.iter().enumerate() {
             let lower = similarity - self.margin;
