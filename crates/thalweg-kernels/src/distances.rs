@@ -26,9 +26,19 @@ pub fn squared_distances<F: Real>(rows: &[F], width: usize, out: &mut [F]) {
         count * count,
         "a distance for each pair of {count} rows"
     );
-    each_row(rows, width, out, count, |row, out| {
+    if rows.is_empty() {
+        return;
+    }
+    let distances = |(row, out): (&[F], &mut [F])| {
         dispatch!([F: Real] distances_of, (row: &[F], rows: &[F], width: usize, out: &mut [F]));
-    });
+    };
+    if count * rows.len() < PARALLEL {
+        let each = rows.chunks_exact(width).zip(out.chunks_exact_mut(count));
+        each.for_each(distances);
+    } else {
+        let each = rows.par_chunks_exact(width).zip(out.par_chunks_exact_mut(count));
+        each.for_each(distances);
+    }
 }
 
 /// `out_i = Σ_j w_ij (x_i − x_j)` `[n, width]`, with weights w `[n, n]`. Those of 0 cost nothing.
@@ -59,24 +69,6 @@ pub fn weighted_differences<F: Real>(rows: &[F], width: usize, weights: &[F], ou
     } else {
         let each = rows.par_chunks_exact(width).zip(out.par_chunks_exact_mut(width));
         each.enumerate().for_each(sums);
-    }
-}
-
-fn each_row<F: Real>(
-    rows: &[F],
-    width: usize,
-    out: &mut [F],
-    columns: usize,
-    run: impl Fn(&[F], &mut [F]) + Sync,
-) {
-    if columns * rows.len() < PARALLEL {
-        let each = rows.chunks_exact(width).zip(out.chunks_exact_mut(columns));
-        each.for_each(|(row, out)| run(row, out));
-    } else {
-        let each = rows
-            .par_chunks_exact(width)
-            .zip(out.par_chunks_exact_mut(columns));
-        each.for_each(|(row, out)| run(row, out));
     }
 }
 

@@ -87,7 +87,7 @@ impl Within {
         let [count, width] = self.shape;
         let rows = self.rows.slice::<F>();
         let weights = written([count, count], |weights| {
-            self.weights::<F>(upstream.slice(), weights)
+            self.weights::<F>(upstream.slice(), weights);
         });
         let weights = CpuFloats::of(&weights).expect("it was written to memory");
         let weights = weights.slice::<F>();
