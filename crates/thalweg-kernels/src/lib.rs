@@ -11,6 +11,7 @@
 //! - [`scaled_softmax`]: softmaxes of scaled rows in place, beside a term that all rows share;
 //! - [`spherical`]: losses of the first two moments of a row and its target's score;
 //! - [`in_batch`]: losses of all pairs of a batch, streamed;
+//! - [`distances`]: distances of all rows of one set, and gradients along them;
 //! - [`matrix`]: products of matrices;
 //! - [`linear`], [`conv`], [`max_pool`]: a linear layer, convolutions, max pooling, and their gradients;
 //! - [`log_softmax_output`], [`hierarchical_output`]: whole steps of softmax output layers over many classes;
@@ -25,6 +26,7 @@
 
 pub mod batch;
 pub mod conv;
+pub mod distances;
 pub mod hierarchical_output;
 pub mod in_batch;
 pub mod lanes;

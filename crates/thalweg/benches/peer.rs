@@ -3,6 +3,8 @@
 //! `peer --bench CASE FOLDER` reads the arrays of the case from the folder, then answers each line of its standard input:
 //! `time` with the milliseconds that forward and backward took, `check` by writing value and gradient into the folder.
 
+#[path = "peer/metric_learning.rs"]
+mod metric_learning;
 #[path = "peer/pairs.rs"]
 mod pairs;
 #[path = "peer/training.rs"]
@@ -120,7 +122,7 @@ fn targets(folder: &Path) -> Tensor<1, Int> {
 }
 
 fn step(case: &str, folder: &Path) -> Step {
-    if let Some(step) = pairs::step(case, folder) {
+    if let Some(step) = pairs::step(case, folder).or_else(|| metric_learning::step(case, folder)) {
         return step;
     }
     let cross_entropy = || CompSumLossConfig::new().init();

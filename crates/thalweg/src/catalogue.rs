@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use crate::objective::{ObjectiveEntry, Task};
 use crate::quantity::Quantity;
 use crate::{
-    aggregate, calibration, classification, contrastive, diagnostics, distillation, few_shot, optimizer,
-    robustness, self_supervised, verification,
+    aggregate, calibration, classification, contrastive, diagnostics, distillation, few_shot,
+    metric_learning, optimizer, robustness, self_supervised, verification,
 };
 
 /// All objectives, families in order.
@@ -55,6 +55,7 @@ pub fn quantities() -> &'static [Quantity] {
             ("calibration", calibration::quantities()),
             ("distillation", distillation::quantities()),
             ("contrastive", contrastive::quantities()),
+            ("metric_learning", metric_learning::quantities()),
             ("diagnostics", diagnostics::quantities()),
             ("self_supervised", self_supervised::quantities()),
             ("optimizer", optimizer::quantities()),

@@ -24,6 +24,7 @@ mod sig_lip;
 mod sorting;
 mod sup_con;
 mod views;
+mod within;
 
 pub use clip::{ClipLoss, ClipLossConfig};
 pub use groco::{GroCoLoss, GroCoLossConfig, OrderTarget, OtherSide};
@@ -34,9 +35,11 @@ pub use info_nce::{InfoNceLoss, InfoNceLossConfig};
 pub use limits::{large_temperature_expansion, relative_penalty};
 pub use measures::{alignment, uniformity};
 pub use nt_xent::{NtXentLoss, NtXentLossConfig};
+pub(crate) use pairs::classes_of;
 pub(crate) use pairs::dense_classes;
 pub use pairs::{Pairs, Positives, Similarity, Temperature};
 pub use permutation::{PermutationBceLoss, PermutationBceLossConfig};
+pub(crate) use score_loss::row_loss;
 pub use score_loss::{HardNegatives, ScoresLoss};
 pub use scores::{
     HardContrastiveLossConfig, HardestNegativeLossConfig, ScoresInfoNceLossConfig,

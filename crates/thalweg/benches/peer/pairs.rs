@@ -4,8 +4,8 @@ use std::path::Path;
 
 use burn::tensor::Tensor;
 use thalweg::contrastive::{
-    ClipLossConfig, GroupOrderingLossConfig, Network, NtXentLossConfig, PermutationBceLossConfig,
-    SigLipLossConfig,
+    ClipLossConfig, DifferentiableSortConfig, GroupOrderingLossConfig, Network, NtXentLossConfig,
+    PermutationBceLossConfig, SigLipLossConfig,
 };
 
 use crate::{Step, variable};
@@ -34,7 +34,7 @@ pub fn step(case: &str, folder: &Path) -> Option<Step> {
             two(Box::new(move |first, second| loss.forward(first, second)))
         }
         "group_ordering_odd_even" | "group_ordering_bitonic" => {
-            let config = GroupOrderingLossConfig::new().with_network(network(case));
+            let config = GroupOrderingLossConfig::new().with_sort(sort(case));
             two(Box::new(move |positives, negatives| {
                 let ([_, p], [_, k]) = (positives.dims(), negatives.dims());
                 let loss = config.clone().with_topk_neg(k).init(p).expect(in_range);
@@ -43,7 +43,7 @@ pub fn step(case: &str, folder: &Path) -> Option<Step> {
         }
         "permutation_odd_even" | "permutation_bitonic" => {
             let x = variable(folder, "x");
-            let config = PermutationBceLossConfig::new().with_network(network(case));
+            let config = PermutationBceLossConfig::new().with_sort(sort(case));
             let [_, wires] = x.dims();
             let loss = config.init(wires).expect(in_range);
             Box::new(move || (loss.forward(x.clone()), vec![x.clone()]))
@@ -52,10 +52,10 @@ pub fn step(case: &str, folder: &Path) -> Option<Step> {
     })
 }
 
-fn network(case: &str) -> Network {
-    if case.ends_with("bitonic") {
+fn sort(case: &str) -> DifferentiableSortConfig {
+    DifferentiableSortConfig::new().with_network(if case.ends_with("bitonic") {
         Network::Bitonic
     } else {
         Network::OddEven
-    }
+    })
 }

@@ -16,7 +16,7 @@ use super::group_ordering::preordered;
 use super::pairs::beside_the_diagonal;
 use super::sorting::sorting_quantity;
 use super::views::unit_rows;
-use super::{GroupOrderingLossConfig, PermutationBceLossConfig};
+use super::{DifferentiableSortConfig, GroupOrderingLossConfig, PermutationBceLossConfig};
 use crate::config::require;
 use crate::quantity::Quantity;
 use crate::{ConfigError, Reduction};
@@ -78,10 +78,12 @@ impl GroCoLossConfig {
         require("groco", "n_pos", self.n_pos as f64, "at least 1", |n| n >= 1.0)?;
         let group = GroupOrderingLossConfig::new()
             .with_topk_neg(self.topk_neg)
-            .with_network(self.network)
-            .with_distribution(self.distribution)
-            .with_steepness(self.steepness)
-            .with_art_lambda(self.art_lambda)
+            .with_sort(DifferentiableSortConfig {
+                network: self.network,
+                distribution: self.distribution,
+                steepness: self.steepness,
+                art_lambda: self.art_lambda,
+            })
             .with_reduction(Reduction::Mean);
         group.init(self.n_pos)?;
         Ok(GroCoLoss {
@@ -163,10 +165,7 @@ impl GroCoLoss {
             }
             OrderTarget::Permutation => {
                 let loss = PermutationBceLossConfig::new()
-                    .with_network(self.group.network)
-                    .with_distribution(self.group.distribution)
-                    .with_steepness(self.group.steepness)
-                    .with_art_lambda(self.group.art_lambda)
+                    .with_sort(self.group.sort.clone())
                     .with_reduction(self.group.reduction);
                 let loss = loss.init(self.group.topk_neg + count).expect(CHECKED);
                 loss.forward(preordered(positives, negatives, self.group.topk_neg))
@@ -217,10 +216,10 @@ pub(super) fn quantities() -> Vec<Quantity> {
                 } else {
                     OtherSide::Tracked
                 })
-                .with_network(group.network)
-                .with_distribution(group.distribution)
-                .with_steepness(group.steepness)
-                .with_art_lambda(group.art_lambda)
+                .with_network(group.sort.network)
+                .with_distribution(group.sort.distribution)
+                .with_steepness(group.sort.steepness)
+                .with_art_lambda(group.sort.art_lambda)
                 .init()?;
             let views = case.variable::<3>("views");
             let each: Vec<Tensor<2>> = (0..count)

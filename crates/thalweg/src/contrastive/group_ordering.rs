@@ -10,7 +10,7 @@
 use burn::config::Config;
 use burn::tensor::{Int, Tensor, TensorData};
 use thalweg_kernels::rows::RowLoss;
-use thalweg_kernels::sorting::{Distribution, Network, RelaxedSort};
+use thalweg_kernels::sorting::RelaxedSort;
 
 use super::score_loss::row_loss;
 use super::sorting::{DifferentiableSortConfig, binary_cross_entropy, sorting_quantity};
@@ -24,18 +24,9 @@ pub struct GroupOrderingLossConfig {
     /// The number K of strongest negatives that count, at least 1.
     #[config(default = 10)]
     pub topk_neg: usize,
-    /// Which wires are compared.
-    #[config(default = "Network::OddEven")]
-    pub network: Network,
-    /// How far numbers are swapped.
-    #[config(default = "Distribution::Cauchy")]
-    pub distribution: Distribution,
-    /// Steepness β, above 0.
-    #[config(default = 1.0)]
-    pub steepness: f64,
-    /// Exponent λ of [`Distribution::LogisticPhi`], from 0 to less than 1.
-    #[config(default = 0.25)]
-    pub art_lambda: f64,
+    /// The relaxed sorting network.
+    #[config(default = "DifferentiableSortConfig::new()")]
+    pub sort: DifferentiableSortConfig,
     /// How the losses of anchors become one number.
     #[config(default = "Reduction::Mean")]
     pub reduction: Reduction,
@@ -52,12 +43,7 @@ impl GroupOrderingLossConfig {
                 value >= 1.0
             })?;
         }
-        let sort = DifferentiableSortConfig::new()
-            .with_network(self.network)
-            .with_distribution(self.distribution)
-            .with_steepness(self.steepness)
-            .with_art_lambda(self.art_lambda)
-            .init(self.topk_neg + positives)?;
+        let sort = self.sort.init(self.topk_neg + positives)?;
         Ok(GroupOrderingLoss {
             sort: sort.relaxed().clone(),
             negatives: self.topk_neg,
@@ -171,13 +157,9 @@ pub fn ordering_errors(positives: &[f64], negatives: &[f64]) -> usize {
 impl Case<'_> {
     /// The configuration of the sorting parameters and `topk_neg`.
     pub(super) fn group_ordering(&self) -> Result<GroupOrderingLossConfig, QuantityError> {
-        let sort = self.sort_config()?;
         Ok(GroupOrderingLossConfig::new()
             .with_topk_neg(self.count("topk_neg", 1)?)
-            .with_network(sort.network)
-            .with_distribution(sort.distribution)
-            .with_steepness(sort.steepness)
-            .with_art_lambda(sort.art_lambda))
+            .with_sort(self.sort_config()?))
     }
 
     fn similarities_of_anchors(&self) -> Result<(), QuantityError> {
@@ -232,6 +214,7 @@ mod tests {
     use burn::tensor::{DType, Device, TensorData};
     use proptest::prelude::*;
     use thalweg_kernels::random::Stream;
+    use thalweg_kernels::sorting::{Distribution, Network};
 
     use super::super::in_batch::tests::{all_gradients, embeddings, number};
     use super::*;
@@ -241,11 +224,11 @@ mod tests {
         let distribution = prop::sample::select(Distribution::ALL.to_vec());
         (network, distribution, 0.5_f64..4.0, 1_usize..5).prop_map(
             |(network, distribution, steepness, topk)| {
-                GroupOrderingLossConfig::new()
+                let sort = DifferentiableSortConfig::new()
                     .with_network(network)
                     .with_distribution(distribution)
-                    .with_steepness(steepness)
-                    .with_topk_neg(topk)
+                    .with_steepness(steepness);
+                GroupOrderingLossConfig::new().with_sort(sort).with_topk_neg(topk)
             },
         )
     }
@@ -258,12 +241,7 @@ mod tests {
         let mut last = positives.to_vec();
         last.sort_by(f64::total_cmp);
         inputs.extend(last);
-        let sort = DifferentiableSortConfig::new()
-            .with_network(config.network)
-            .with_distribution(config.distribution)
-            .with_steepness(config.steepness)
-            .init(inputs.len())
-            .unwrap();
+        let sort = config.sort.init(inputs.len()).unwrap();
         let (_, p) = sort.permutation(&inputs);
         let rows = p.chunks(inputs.len()).enumerate();
         let total: f64 = rows
@@ -300,7 +278,7 @@ mod tests {
             // noise: below this sum none is smaller than 1e-4.
             let inputs = config.topk_neg + p;
             let resolved = expected * (inputs as f64) < 9.2;
-            prop_assume!(apart && resolved && config.distribution != Distribution::Optimal);
+            prop_assume!(apart && resolved && config.sort.distribution != Distribution::Optimal);
             for (side, values) in [&positives, &negatives].into_iter().enumerate() {
                 for at in 0..values.len() {
                     let moved = |step: f64| {
@@ -320,7 +298,8 @@ mod tests {
 
         #[test]
         fn one_of_each_is_a_single_swap(positive in -1.0_f64..1.0, negative in -1.0_f64..1.0, steepness in 0.2_f64..5.0) {
-            let loss = GroupOrderingLossConfig::new().with_topk_neg(1).with_steepness(steepness).init(1).unwrap();
+            let sort = DifferentiableSortConfig::new().with_steepness(steepness);
+            let loss = GroupOrderingLossConfig::new().with_topk_neg(1).with_sort(sort).init(1).unwrap();
             let tensor = |value: f64| Tensor::<2>::from_data([[value]], (&Device::flex(), DType::F64));
             let alpha = (steepness * (positive - negative)).atan() / std::f64::consts::PI + 0.5;
             let found = number(loss.forward(tensor(positive), tensor(negative)));

@@ -11,6 +11,7 @@ use thalweg_kernels::in_batch::{
 };
 use thalweg_kernels::real::Real;
 
+use super::pairs::Product;
 use super::prepared::{Prepared, Role};
 use super::{Pairs, Positives, Similarity, Temperature};
 use crate::Reduction;
@@ -22,7 +23,7 @@ pub struct InBatchSoftmax {
     /// How alike two embeddings are.
     pub similarity: Similarity,
     /// How the losses of anchors become one number; the mean is over those that have a positive, 0 where none has. Without
-    /// reduction all pairs are held in memory.
+    /// reduction all pairs are held in memory, as they are for similarities that are no product.
     pub reduction: Reduction,
 }
 
@@ -32,9 +33,10 @@ impl InBatchSoftmax {
     /// # Panics
     /// When the number of temperatures fits neither all anchors nor each, or one is not above 0.
     pub fn forward(&self, pairs: &Pairs, temperature: &Temperature) -> Tensor<1> {
-        if self.reduction == Reduction::None {
+        let (Some(product), Reduction::Mean | Reduction::Sum) = (self.similarity.product(), self.reduction)
+        else {
             return self.composed(pairs, temperature);
-        }
+        };
         let [left, right] = match pairs {
             Pairs::Across { queries, keys, .. } => [queries, keys],
             Pairs::Within { embeddings, .. } => [embeddings, embeddings],
@@ -43,10 +45,10 @@ impl InBatchSoftmax {
         if let (Some(a), Some(b)) = (CpuFloats::of(left), CpuFloats::of(right)) {
             match (a.floats(), b.floats()) {
                 (Floats::F32(a), Floats::F32(b)) => {
-                    return Streamed::new(self, pairs, [left, right], temperature).loss([a, b]);
+                    return Streamed::new(self, pairs, [left, right], temperature).loss(product, [a, b]);
                 }
                 (Floats::F64(a), Floats::F64(b)) => {
-                    return Streamed::new(self, pairs, [left, right], temperature).loss([a, b]);
+                    return Streamed::new(self, pairs, [left, right], temperature).loss(product, [a, b]);
                 }
                 _ => {}
             }
@@ -163,14 +165,13 @@ impl<'a> Streamed<'a> {
         }
     }
 
-    fn loss<F: Real + Element>(&self, memory: [&[F]; 2]) -> Tensor<1> {
+    fn loss<F: Real + Element>(&self, product: Product, memory: [&[F]; 2]) -> Tensor<1> {
         let [_, width] = self.sides[0].dims();
-        let similarity = self.loss.similarity;
-        let rows = Prepared::new(similarity, Role::Query, memory[0], width);
+        let rows = Prepared::new(product, Role::Query, memory[0], width);
         let within = matches!(self.pairs, Pairs::Within { .. });
         // Units of one set are prepared once; lifted rows differ by their role.
-        let one_set = within && similarity != Similarity::SquaredEuclidean;
-        let columns = (!one_set).then(|| Prepared::new(similarity, Role::Key, memory[1], width));
+        let one_set = within && product != Product::SquaredEuclidean;
+        let columns = (!one_set).then(|| Prepared::new(product, Role::Key, memory[1], width));
         let keys = columns.as_ref().unwrap_or(&rows);
         let own: Vec<u32> = (0..self.values.len() as u32).collect();
         let positives = match self.pairs {

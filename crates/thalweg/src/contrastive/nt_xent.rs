@@ -1,6 +1,10 @@
 //! NT-Xent: the normalised temperature-scaled cross-entropy of two views. Each of the `2·batch` embeddings has the other view
 //! of its sample as its positive, among the `2·batch − 1` other embeddings.
 //!
+//! Beside pytorch-metric-learning: its `NTXentLoss` is this where each label is that of two embeddings, the views of one sample.
+//! Of a label with more it takes each pair by itself, without the other positives below the fraction, which neither this nor
+//! [`SupConLoss`](super::SupConLoss) does.
+//!
 //! Source: Chen, Kornblith, Norouzi, Hinton, "A simple framework for contrastive learning of visual representations",
 //! ICML 2020 (arXiv 2002.05709).
 

@@ -19,6 +19,19 @@ pub enum Similarity {
     Dot,
     /// `−‖q − k‖²`. In single precision it is off by the rounding of `‖q‖² + ‖k‖²`.
     SquaredEuclidean,
+    /// `−‖q − k‖`, of slope 0 where both are equal. It is no function of a product of rows: what would stream holds all pairs.
+    Euclidean,
+    /// `−‖q/‖q‖ − k/‖k‖‖`, the distance along the chord between two directions, otherwise as [`Similarity::Euclidean`]. Its
+    /// square is twice the cosine distance.
+    Chord,
+}
+
+/// A similarity that is the product of rows made from those given, one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Product {
+    Cosine,
+    Dot,
+    SquaredEuclidean,
 }
 
 impl Similarity {
@@ -38,6 +51,31 @@ impl Similarity {
                 let lengths = squares(&a) + squares(&b).transpose();
                 a.matmul(b.transpose()) * 2.0 - lengths
             }
+            Self::Euclidean => {
+                let squared = -Self::SquaredEuclidean.matrix(a, b);
+                // Where the root has no slope, neither has what is written over it.
+                let none = squared.clone().lower_equal_elem(0.0);
+                -squared.mask_fill(none.clone(), 1.0).sqrt().mask_fill(none, 0.0)
+            }
+            Self::Chord => Self::Euclidean.matrix(Self::units(a), Self::units(b)),
+        }
+    }
+
+    /// How far apart two are of which this is the similarity: `1 − s` for the cosine, `−s` for all others.
+    pub fn distance(self, similarity: f64) -> f64 {
+        match self {
+            Self::Cosine => 1.0 - similarity,
+            Self::Dot | Self::SquaredEuclidean | Self::Euclidean | Self::Chord => -similarity,
+        }
+    }
+
+    /// As a product, if it is one.
+    pub(super) fn product(self) -> Option<Product> {
+        match self {
+            Self::Cosine => Some(Product::Cosine),
+            Self::Dot => Some(Product::Dot),
+            Self::SquaredEuclidean => Some(Product::SquaredEuclidean),
+            Self::Euclidean | Self::Chord => None,
         }
     }
 
@@ -165,15 +203,7 @@ impl Pairs {
     /// # Panics
     /// When there are none, or their numbers differ.
     pub fn labelled(embeddings: Tensor<2>, labels: Tensor<1, Int>) -> Self {
-        let [count, width] = embeddings.dims();
-        assert!(count > 0, "an empty batch has no loss");
-        let [labelled] = labels.dims();
-        assert_eq!(
-            count, labelled,
-            "embeddings [{count}, {width}] and labels [{labelled}] differ in batch size"
-        );
-        let labels = labels.into_data().try_into_vec_as::<i64>();
-        let (classes, count) = dense_classes(labels.expect("labels are integers"));
+        let (classes, count) = classes_of(&embeddings, labels);
         Self::Within {
             embeddings,
             positives: Positives::SameClass { classes, count },
@@ -198,6 +228,22 @@ impl Pairs {
         };
         count
     }
+}
+
+/// The labels `[batch]` of embeddings `[batch, width]` as numbers from 0, and how many there are.
+///
+/// # Panics
+/// When there are none, or their numbers differ.
+pub(crate) fn classes_of(embeddings: &Tensor<2>, labels: Tensor<1, Int>) -> (Vec<u32>, usize) {
+    let [count, width] = embeddings.dims();
+    assert!(count > 0, "an empty batch has no loss");
+    let [labelled] = labels.dims();
+    assert_eq!(
+        count, labelled,
+        "embeddings [{count}, {width}] and labels [{labelled}] differ in batch size"
+    );
+    let labels = labels.into_data().try_into_vec_as::<i64>();
+    dense_classes(labels.expect("labels are integers"))
 }
 
 /// Labels of any kind as numbers from 0, and how many there are.
@@ -279,7 +325,7 @@ impl Case<'_> {
     ///
     /// # Errors
     /// When a row of the input is zero.
-    pub(super) fn no_zero_rows(&self, name: &str) -> Result<(), QuantityError> {
+    pub(crate) fn no_zero_rows(&self, name: &str) -> Result<(), QuantityError> {
         let array = self.array(name);
         let width = array.shape.last().copied().unwrap_or(1);
         let zero = array

@@ -8,7 +8,7 @@
 use burn::config::Config;
 use burn::tensor::Tensor;
 use thalweg_kernels::rows::RowLoss;
-use thalweg_kernels::sorting::{Distribution, Network, RelaxedSort};
+use thalweg_kernels::sorting::RelaxedSort;
 
 use super::score_loss::row_loss;
 use super::sorting::{DifferentiableSortConfig, binary_cross_entropy, sorting_quantity};
@@ -18,18 +18,9 @@ use crate::{ConfigError, Reduction};
 /// Configuration of [`PermutationBceLoss`].
 #[derive(Config, Debug)]
 pub struct PermutationBceLossConfig {
-    /// Which wires are compared.
-    #[config(default = "Network::OddEven")]
-    pub network: Network,
-    /// How far numbers are swapped.
-    #[config(default = "Distribution::Cauchy")]
-    pub distribution: Distribution,
-    /// Steepness β, above 0.
-    #[config(default = 1.0)]
-    pub steepness: f64,
-    /// Exponent λ of [`Distribution::LogisticPhi`], from 0 to less than 1.
-    #[config(default = 0.25)]
-    pub art_lambda: f64,
+    /// The relaxed sorting network.
+    #[config(default = "DifferentiableSortConfig::new()")]
+    pub sort: DifferentiableSortConfig,
     /// How the losses of rows become one number.
     #[config(default = "Reduction::Mean")]
     pub reduction: Reduction,
@@ -41,14 +32,8 @@ impl PermutationBceLossConfig {
     /// # Errors
     /// When steepness or λ is out of its range.
     pub fn init(&self, wires: usize) -> Result<PermutationBceLoss, ConfigError> {
-        let sort = DifferentiableSortConfig::new()
-            .with_network(self.network)
-            .with_distribution(self.distribution)
-            .with_steepness(self.steepness)
-            .with_art_lambda(self.art_lambda)
-            .init(wires)?;
         Ok(PermutationBceLoss {
-            sort: sort.relaxed().clone(),
+            sort: self.sort.init(wires)?.relaxed().clone(),
             reduction: self.reduction,
         })
     }
@@ -104,12 +89,8 @@ pub(super) fn quantities() -> Vec<Quantity> {
         .input("x", "[B, n]")
         .eval(|case| {
             case.rows_to_sort("x")?;
-            let sort = case.sort_config()?;
             let loss = PermutationBceLossConfig::new()
-                .with_network(sort.network)
-                .with_distribution(sort.distribution)
-                .with_steepness(sort.steepness)
-                .with_art_lambda(sort.art_lambda)
+                .with_sort(case.sort_config()?)
                 .init(case.array("x").shape[1])?;
             let x = case.variable::<2>("x");
             Ok(case.value_and_gradients(loss.forward(x.clone()), &[("x", &x)]))
@@ -120,6 +101,7 @@ pub(super) fn quantities() -> Vec<Quantity> {
 #[cfg(test)]
 mod tests {
     use burn::tensor::{DType, Device};
+    use thalweg_kernels::sorting::Network;
 
     use super::*;
     use crate::classification::rowwise::tests::{central_differences, random_batch, value_and_gradient};
@@ -127,11 +109,10 @@ mod tests {
     #[test]
     fn the_gradient_is_the_slope() {
         for network in Network::ALL {
-            let loss = PermutationBceLossConfig::new()
+            let sort = DifferentiableSortConfig::new()
                 .with_network(network)
-                .with_steepness(3.0)
-                .init(5)
-                .unwrap();
+                .with_steepness(3.0);
+            let loss = PermutationBceLossConfig::new().with_sort(sort).init(5).unwrap();
             let (x, _) = random_batch(2, 5, 1.0, 1, DType::F64);
             let (_, gradient) = value_and_gradient(&x, |x| loss.forward(x));
             for (a, b) in gradient.iter().zip(central_differences(&x, |x| loss.forward(x))) {
@@ -142,10 +123,8 @@ mod tests {
 
     #[test]
     fn order_is_better_than_disorder() {
-        let loss = PermutationBceLossConfig::new()
-            .with_steepness(20.0)
-            .init(4)
-            .unwrap();
+        let sort = DifferentiableSortConfig::new().with_steepness(20.0);
+        let loss = PermutationBceLossConfig::new().with_sort(sort).init(4).unwrap();
         let of = |row: [f64; 4]| {
             let x = Tensor::<2>::from_data([row], (&Device::flex(), DType::F64));
             loss.forward(x).into_scalar::<f64>()

@@ -4,6 +4,7 @@ use thalweg_kernels::real::Real;
 use thalweg_kernels::unit_rows::{normalize, project};
 
 use super::Similarity;
+use super::pairs::Product;
 
 /// Which side of a pair an embedding is on.
 #[derive(Clone, Copy, Debug)]
@@ -32,15 +33,15 @@ pub(super) enum Prepared<'a, F> {
 }
 
 impl<'a, F: Real> Prepared<'a, F> {
-    pub fn new(similarity: Similarity, role: Role, given: &'a [F], width: usize) -> Self {
-        match similarity {
-            Similarity::Dot => Self::AsGiven { rows: given, width },
-            Similarity::Cosine => {
+    pub fn new(product: Product, role: Role, given: &'a [F], width: usize) -> Self {
+        match product {
+            Product::Dot => Self::AsGiven { rows: given, width },
+            Product::Cosine => {
                 let mut rows = given.to_vec();
                 let lengths = normalize(&mut rows, width, Similarity::LEAST_NORM);
                 Self::Units { rows, lengths, width }
             }
-            Similarity::SquaredEuclidean => {
+            Product::SquaredEuclidean => {
                 let mut rows = Vec::with_capacity(given.len() / width * (width + 2));
                 for row in given.chunks_exact(width) {
                     let square = -row.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>();

@@ -95,7 +95,7 @@ impl ScoresLoss {
 }
 
 /// A loss of rows, computed on the host whatever the backend; unlike one of classes it may have a single column.
-pub(super) fn row_loss(
+pub(crate) fn row_loss(
     loss: &impl RowLoss,
     scores: Tensor<2>,
     targets: Vec<u32>,

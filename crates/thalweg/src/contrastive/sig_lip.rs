@@ -11,7 +11,7 @@ use thalweg_kernels::in_batch::{Sigmoid, sigmoid_loss};
 use thalweg_kernels::real::Real;
 
 use super::Similarity;
-use super::pairs::{check_sides, temperature};
+use super::pairs::{Product, check_sides, temperature};
 use super::prepared::{Prepared, Role};
 use crate::ConfigError;
 use crate::bridge::{CpuFloats, Floats, constant, with_gradients};
@@ -76,13 +76,14 @@ impl SigLipLoss {
         bias: Tensor<1>,
     ) -> Tensor<1> {
         check_sides(&left, &right);
-        if let (Some(a), Some(b)) = (CpuFloats::of(&left), CpuFloats::of(&right)) {
+        let product = self.similarity.product();
+        if let (Some(product), Some(a), Some(b)) = (product, CpuFloats::of(&left), CpuFloats::of(&right)) {
             match (a.floats(), b.floats()) {
                 (Floats::F32(a), Floats::F32(b)) => {
-                    return self.streamed([a, b], [left, right], [scale, bias]);
+                    return self.streamed(product, [a, b], [left, right], [scale, bias]);
                 }
                 (Floats::F64(a), Floats::F64(b)) => {
-                    return self.streamed([a, b], [left, right], [scale, bias]);
+                    return self.streamed(product, [a, b], [left, right], [scale, bias]);
                 }
                 _ => {}
             }
@@ -100,14 +101,15 @@ impl SigLipLoss {
 
     fn streamed<F: Real + Element>(
         &self,
+        product: Product,
         memory: [&[F]; 2],
         [left, right]: [Tensor<2>; 2],
         numbers: [Tensor<1>; 2],
     ) -> Tensor<1> {
         let [count, width] = left.dims();
         let sides = [
-            Prepared::new(self.similarity, Role::Query, memory[0], width),
-            Prepared::new(self.similarity, Role::Key, memory[1], width),
+            Prepared::new(product, Role::Query, memory[0], width),
+            Prepared::new(product, Role::Key, memory[1], width),
         ];
         let [scale, bias] = numbers
             .each_ref()

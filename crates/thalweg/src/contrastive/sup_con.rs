@@ -3,6 +3,8 @@
 //!
 //! An embedding without positives does not count, neither in the sum nor in the mean.
 //!
+//! Beside pytorch-metric-learning: its `SupConLoss` is this, but 0 where all embeddings have one label.
+//!
 //! Source: Khosla, Teterwak, Wang, Sarna, Tian, Isola, Maschinot, Liu, Krishnan, NeurIPS 2020 (arXiv 2004.11362).
 
 use burn::config::Config;

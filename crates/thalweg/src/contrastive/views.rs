@@ -50,10 +50,8 @@ impl ViewObjective for SupConLoss {
     /// # Panics
     /// When training sees no labels.
     fn loss(&mut self, views: &EmbeddedViews, _: &Progress, _: &mut Stream) -> Tensor<1> {
-        let labels = views.labels.clone();
-        let labels = labels.expect("a supervised contrastive loss was given views without labels");
-        let labels = labels.repeat(&[views.embeddings.len()]);
-        self.forward(Tensor::cat(views.embeddings.clone(), 0), labels)
+        let (embeddings, labels) = views.labelled();
+        self.forward(embeddings, labels)
     }
 }
 

@@ -27,6 +27,17 @@ impl EmbeddedViews {
             others => panic!("two views are needed, not {}", others.len()),
         }
     }
+
+    /// All views of all samples as one set of embeddings `[views·batch, width]`, each with the label of its sample.
+    ///
+    /// # Panics
+    /// When training sees no labels.
+    pub fn labelled(&self) -> (Tensor<2>, Tensor<1, Int>) {
+        let labels = self.labels.clone();
+        let labels = labels.expect("an objective of labels was given views without any");
+        let labels = labels.repeat(&[self.embeddings.len()]);
+        (Tensor::cat(self.embeddings.clone(), 0), labels)
+    }
 }
 
 /// Something an encoder is trained on, from views of samples.

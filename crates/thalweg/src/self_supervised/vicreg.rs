@@ -5,6 +5,7 @@
 //!
 //! Variances and covariances are over the batch, divided by `batch − 1`. Means and factors are those of the authors' code;
 //! the paper's text writes s as a mean over samples only, and v without the half.
+//! pytorch-metric-learning's `VICRegLoss` is this with γ = 1.
 //!
 //! Source: Bardes, Ponce, LeCun, "VICReg", ICLR 2022 (arXiv 2105.04906).
 
