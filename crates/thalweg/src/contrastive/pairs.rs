@@ -250,7 +250,7 @@ impl Case<'_> {
     ///
     /// # Errors
     /// When one of the inputs is so.
-    pub(super) fn embeddings(&self, names: &[&str]) -> Result<(), QuantityError> {
+    pub(crate) fn embeddings(&self, names: &[&str]) -> Result<(), QuantityError> {
         for name in names {
             self.not_empty(name)?;
             if self.array(name).shape.last() == Some(&0) {
@@ -279,7 +279,7 @@ impl Case<'_> {
     ///
     /// # Errors
     /// When a row of the input is zero.
-    pub(super) fn no_zero_rows(&self, name: &str) -> Result<(), QuantityError> {
+    pub(crate) fn no_zero_rows(&self, name: &str) -> Result<(), QuantityError> {
         let array = self.array(name);
         let width = array.shape.last().copied().unwrap_or(1);
         let zero = array
