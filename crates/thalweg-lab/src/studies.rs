@@ -9,6 +9,7 @@ mod dual_head_kd;
 mod ens_loss;
 mod groco;
 mod ldr;
+mod msbreg;
 mod rankme;
 mod z_loss;
 
@@ -27,6 +28,7 @@ pub fn all() -> &'static [Study] {
         rankme::STUDY,
         contrastive_behaviour::STUDY,
         groco::STUDY,
+        msbreg::STUDY,
     ]
 }
 
