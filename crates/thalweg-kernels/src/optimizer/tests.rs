@@ -193,7 +193,11 @@ fn averages_follow_and_stay_where_they_have_arrived() {
         assert_eq!(after(0.0, &parameters), parameters);
         assert_eq!(after(0.996, &averages), averages);
         let quarter = F::from_f64(0.25);
-        for ((found, &from), &to) in after(0.75, &parameters).into_iter().zip(&averages).zip(&parameters) {
+        for ((found, &from), &to) in after(0.75, &parameters)
+            .into_iter()
+            .zip(&averages)
+            .zip(&parameters)
+        {
             assert_eq!(found, from + quarter * (to - from));
         }
     }

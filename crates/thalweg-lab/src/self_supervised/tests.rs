@@ -3,8 +3,8 @@ use std::sync::atomic::AtomicBool;
 use burn::tensor::Tensor;
 use thalweg::objective::{EmbeddedViews, Progress, ViewObjective};
 use thalweg::self_supervised::{
-    BarlowTwinsLossConfig, ByolConfig, Dispersed, DispersionConfig, MocoConfig, MsbRegConfig, PredictorConfig,
-    SimSiamConfig, VicRegLossConfig,
+    BarlowTwinsLossConfig, ByolConfig, Dispersed, DispersionConfig, MocoConfig, MsbRegConfig,
+    PredictorConfig, SimSiamConfig, VicRegLossConfig,
 };
 use thalweg_data::augment::Augmentations;
 use thalweg_kernels::random::Stream;
@@ -89,8 +89,10 @@ struct Watching {
 impl ViewObjective for Watching {
     fn loss(&mut self, views: &EmbeddedViews, _: &Progress, _: &mut Stream) -> Tensor<1> {
         let both = views.embeddings.iter().zip(views.of_target());
-        let gaps = both.map(|(online, target)| (online.clone().without_autodiff() - target.clone()).abs().max());
-        self.gaps.push(gaps.map(|gap| gap.into_scalar::<f32>()).fold(0.0, f32::max));
+        let gaps =
+            both.map(|(online, target)| (online.clone().without_autodiff() - target.clone()).abs().max());
+        self.gaps
+            .push(gaps.map(|gap| gap.into_scalar::<f32>()).fold(0.0, f32::max));
         assert!(!views.of_target()[0].is_tracked());
         views.embeddings[0].clone().square().mean()
     }
@@ -125,7 +127,10 @@ fn a_target_network_begins_as_a_copy_and_follows() {
         assert!(copied.iter().all(|gap| *gap < 1e-5), "{copied:?}");
         assert!(behind[0] < 1e-5 && still[0] < 1e-5);
         let last = behind.len() - 1;
-        assert!(1e-3 < behind[last] && behind[last] < still[last], "{behind:?} {still:?}");
+        assert!(
+            1e-3 < behind[last] && behind[last] < still[last],
+            "{behind:?} {still:?}"
+        );
     }
 }
 
@@ -137,7 +142,12 @@ fn objectives_with_networks_of_their_own_descend() {
         ..trial(8)
     };
     let predictor = PredictorConfig::new().with_hidden(64);
-    let byol = || ByolConfig::new().with_predictor(Some(predictor.clone())).init().unwrap();
+    let byol = || {
+        ByolConfig::new()
+            .with_predictor(Some(predictor.clone()))
+            .init()
+            .unwrap()
+    };
     let objectives: [Box<dyn ViewObjective>; 4] = [
         Box::new(byol()),
         Box::new(Dispersed::new(byol(), DispersionConfig::new().init().unwrap())),
@@ -151,7 +161,9 @@ fn objectives_with_networks_of_their_own_descend() {
     ];
     let viewed = ViewedSamples::new(&trial, &samples).unwrap();
     for mut objective in objectives {
-        let losses = train(&viewed, objective.as_mut(), &AtomicBool::new(false)).unwrap().losses;
+        let losses = train(&viewed, objective.as_mut(), &AtomicBool::new(false))
+            .unwrap()
+            .losses;
         assert!(losses[7] < losses[0] - 0.05, "{losses:?}");
     }
     let mut moco = MocoConfig::new().with_queue(300).init().unwrap();

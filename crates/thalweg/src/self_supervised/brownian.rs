@@ -18,7 +18,7 @@ use crate::quantity::Quantity;
 #[derive(Clone, Debug)]
 pub enum Kicks<'a> {
     /// Along these rows `[batch, width]`, whatever their lengths.
-    Along(Tensor<2>),
+    Along(&'a Tensor<2>),
     /// By seed, step and the number of the sample: the same whenever it is asked for, and never held for the whole batch.
     Keyed {
         /// Of the training run.
@@ -44,7 +44,7 @@ impl BrownianDiffusiveLoss {
         let mean = mean_view(&unit_views(views));
         let [batch, width] = mean.dims();
         match kicks {
-            Kicks::Along(noise) => along(mean, unit_rows(noise.clone())),
+            Kicks::Along(noise) => along(mean, unit_rows((*noise).clone())),
             &Kicks::Keyed { seed, step, samples } => {
                 assert_eq!(samples.len(), batch, "a number for each sample of the batch");
                 let drawn = Drawn {
@@ -132,9 +132,9 @@ pub(super) fn quantities() -> Vec<Quantity> {
             case.embeddings(&["noise"])?;
             case.no_zero_rows("noise")?;
             let z = case.variable::<3>("z");
-            let kicks = Kicks::Along(case.tensor("noise"));
+            let noise = case.tensor("noise");
             let views = super::multiview_centroid::views(z.clone());
-            let value = BrownianDiffusiveLoss.forward(&views, &kicks);
+            let value = BrownianDiffusiveLoss.forward(&views, &Kicks::Along(&noise));
             Ok(case.value_and_gradients(value, &[("z", &z)]))
         }),
     ]
@@ -169,13 +169,13 @@ mod tests {
                     samples: samples.clone(),
                     width,
                 };
-                let given = Kicks::Along(drawn.tensor(&Device::flex(), dtype) * 5.0);
+                let noise = drawn.tensor(&Device::flex(), dtype) * 5.0;
                 let by = |kicks: &Kicks| {
                     let value = BrownianDiffusiveLoss.forward(&[first.clone(), second.clone()], kicks) * 2.0;
                     let slopes = gradient(&value, &first);
                     (value.into_scalar::<f64>(), slopes)
                 };
-                let ((value, slopes), (expected, others)) = (by(&keyed(step, &samples)), by(&given));
+                let ((value, slopes), (expected, others)) = (by(&keyed(step, &samples)), by(&Kicks::Along(&noise)));
                 prop_assert!((value - expected).abs() < close);
                 for (a, b) in slopes.iter().zip(others) {
                     prop_assert!((a - b).abs() < close * (1.0 + b.abs()));
@@ -221,7 +221,10 @@ mod tests {
     #[test]
     fn views_of_a_sample_are_kicked_alike_and_samples_are_not() {
         let row = [1.0, 2.0, 3.0];
-        let views = [leaf(&row.repeat(2), 3, DType::F64), leaf(&row.repeat(2), 3, DType::F64)];
+        let views = [
+            leaf(&row.repeat(2), 3, DType::F64),
+            leaf(&row.repeat(2), 3, DType::F64),
+        ];
         let value = BrownianDiffusiveLoss.forward(&views, &keyed(0, &[4, 9]));
         let gradients = value.backward();
         let [first, second] = views.map(|view| {

@@ -39,7 +39,9 @@ impl DispersionConfig {
         Ok(Dispersion {
             lambda_s: weight("lambda_s", self.lambda_s)?,
             lambda_b: weight("lambda_b", self.lambda_b)?,
-            singular: SingularValueLossConfig::new().with_form(self.singular_form).init(),
+            singular: SingularValueLossConfig::new()
+                .with_form(self.singular_form)
+                .init(),
         })
     }
 }
@@ -65,7 +67,8 @@ impl Dispersion {
             let sum = each.reduce(|sum, loss| sum + loss).expect("at least one view");
             sum * (self.lambda_s / views.len() as f64)
         });
-        let kicked = (self.lambda_b > 0.0).then(|| BrownianDiffusiveLoss.forward(views, kicks) * self.lambda_b);
+        let kicked =
+            (self.lambda_b > 0.0).then(|| BrownianDiffusiveLoss.forward(views, kicks) * self.lambda_b);
         match (spread, kicked) {
             (Some(spread), Some(kicked)) => Some(spread + kicked),
             (one, other) => one.or(other),

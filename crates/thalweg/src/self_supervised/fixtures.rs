@@ -22,7 +22,9 @@ pub(super) fn leaf(values: &[f64], width: usize, dtype: DType) -> Tensor<2> {
 
 /// The gradient of a value by a leaf.
 pub(super) fn gradient(value: &Tensor<1>, leaf: &Tensor<2>) -> Vec<f64> {
-    let gradient = leaf.grad(&value.clone().backward()).expect("it depends on the leaf");
+    let gradient = leaf
+        .grad(&value.clone().backward())
+        .expect("it depends on the leaf");
     gradient.into_data().try_into_vec_as().unwrap()
 }
 

@@ -34,7 +34,12 @@ use crate::quantity::Quantity;
 ///
 /// # Panics
 /// When the shapes disagree.
-pub fn queue_info_nce(queries: Tensor<2>, keys: Tensor<2>, negatives: Tensor<2>, temperature: f64) -> Tensor<1> {
+pub fn queue_info_nce(
+    queries: Tensor<2>,
+    keys: Tensor<2>,
+    negatives: Tensor<2>,
+    temperature: f64,
+) -> Tensor<1> {
     let (shape, [_, width]) = (queries.dims(), negatives.dims());
     assert_eq!(shape, keys.dims(), "a key for each query");
     assert_eq!(shape[1], width, "negatives are as wide as queries");
@@ -123,7 +128,9 @@ impl MocoConfig {
     /// # Errors
     /// When a number is out of its range.
     pub fn init(&self) -> Result<Moco, ConfigError> {
-        require("moco", "queue", self.queue as f64, "at least 1", |queue| queue >= 1.0)?;
+        require("moco", "queue", self.queue as f64, "at least 1", |queue| {
+            queue >= 1.0
+        })?;
         Ok(Moco {
             temperature: temperature(self.temperature)?,
             momentum: self.momentum.checked("moco")?,
@@ -133,9 +140,13 @@ impl MocoConfig {
 }
 
 fn temperature(value: f64) -> Result<f64, ConfigError> {
-    require("moco", "temperature", value, "above 0 and finite", |temperature| {
-        temperature > 0.0 && temperature.is_finite()
-    })
+    require(
+        "moco",
+        "temperature",
+        value,
+        "above 0 and finite",
+        |temperature| temperature > 0.0 && temperature.is_finite(),
+    )
 }
 
 /// MoCo as an objective of views, with its queue. Asks for a target network, whose embeddings are the keys.
@@ -275,7 +286,11 @@ mod tests {
 
     #[test]
     fn negatives_are_the_latest_keys_of_others() {
-        let mut moco = MocoConfig::new().with_queue(4).with_temperature(0.5).init().unwrap();
+        let mut moco = MocoConfig::new()
+            .with_queue(4)
+            .with_temperature(0.5)
+            .init()
+            .unwrap();
         assert_eq!(loss(&mut moco, &views(&[0, 1, 2], 10)), 0.0);
         assert_eq!(moco.queue().len(), 3);
         // Samples 1 and 2 are in this batch: only the key of 0 is a negative.

@@ -112,8 +112,8 @@ pub(super) fn quantities() -> Vec<Quantity> {
             let (of_online, of_target) = (views(online.clone()), views(target));
             let loss = MultiviewCentroidLossConfig::new().with_form(form).init();
             let attraction = loss.forward(&of_online, &of_target);
-            let kicks = Kicks::Along(case.tensor("noise"));
-            let value = match dispersion.forward(&of_online, &kicks) {
+            let noise = case.tensor("noise");
+            let value = match dispersion.forward(&of_online, &Kicks::Along(&noise)) {
                 Some(apart) => attraction + apart,
                 None => attraction,
             };

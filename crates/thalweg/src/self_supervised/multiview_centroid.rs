@@ -23,16 +23,16 @@ pub enum CentroidForm {
     /// Each view to the centroid of the target's.
     ViewToCentroid,
     /// The centroid of the views to that of the target's, both on the sphere.
-    CentroidToCentroid,
+    BetweenCentroids,
     /// The mean of the views to that of the target's, neither brought back to the sphere.
-    RawCentroid,
+    Raw,
 }
 
 impl CentroidForm {
     pub(super) const NAMES: [(&'static str, Self); 3] = [
         ("view_to_centroid", Self::ViewToCentroid),
-        ("centroid_to_centroid", Self::CentroidToCentroid),
-        ("raw_centroid", Self::RawCentroid),
+        ("centroid_to_centroid", Self::BetweenCentroids),
+        ("raw_centroid", Self::Raw),
     ];
 }
 
@@ -76,8 +76,8 @@ impl MultiviewCentroidLoss {
                 let sum = pulls.reduce(|sum, pull| sum + pull).expect("at least one view");
                 sum * (1.0 / online.len() as f64)
             }
-            CentroidForm::CentroidToCentroid => gap(unit_rows(mean_view(&online)), unit_rows(target)),
-            CentroidForm::RawCentroid => gap(mean_view(&online), target),
+            CentroidForm::BetweenCentroids => gap(unit_rows(mean_view(&online)), unit_rows(target)),
+            CentroidForm::Raw => gap(mean_view(&online), target),
         }
     }
 }
@@ -106,7 +106,9 @@ impl Case<'_> {
     /// # Errors
     /// When the mean of a sample's unit views is shorter than 1e-12.
     pub(super) fn centroids_of(&self, name: &str) -> Result<(), QuantityError> {
-        let lengths = mean_view(&unit_views(&views(self.tensor(name)))).square().sum_dim(1);
+        let lengths = mean_view(&unit_views(&views(self.tensor(name))))
+            .square()
+            .sum_dim(1);
         let lengths = lengths.into_data().try_into_vec_as::<f64>();
         let lengths = lengths.expect("float tensors read as f64");
         match lengths.iter().position(|&square| square < 1e-24) {
@@ -123,10 +125,10 @@ impl Case<'_> {
         for name in ["online", "target"] {
             self.views_of(name)?;
         }
-        if form != CentroidForm::RawCentroid {
+        if form != CentroidForm::Raw {
             self.centroids_of("target")?;
         }
-        if form == CentroidForm::CentroidToCentroid {
+        if form == CentroidForm::BetweenCentroids {
             self.centroids_of("online")?;
         }
         Ok([self.variable("online"), self.tensor("target")])
@@ -179,8 +181,8 @@ mod tests {
 
     const FORMS: [CentroidForm; 3] = [
         CentroidForm::ViewToCentroid,
-        CentroidForm::CentroidToCentroid,
-        CentroidForm::RawCentroid,
+        CentroidForm::BetweenCentroids,
+        CentroidForm::Raw,
     ];
 
     proptest! {
@@ -205,7 +207,7 @@ mod tests {
 
         #[test]
         fn views_at_the_centroid_and_one_view_at_its_own_target_cost_nothing(
-            batch in 1_usize..6, width in 1_usize..6, seed in 0_u64..1000, count in 1_usize..5,
+            batch in 1_usize..6, width in 2_usize..6, seed in 0_u64..1000, count in 1_usize..5,
         ) {
             let target = drawn(count, batch, width, seed);
             let centroid = unit_rows(mean_view(&unit_views(&target)));
@@ -215,9 +217,8 @@ mod tests {
             for form in FORMS {
                 prop_assert!(loss(form, &target[..1], &target[..1]) < 1e-28);
             }
-            let apart = drawn(count, batch, width.max(2), seed + 7);
-            let other = drawn(count, batch, width.max(2), seed + 8);
-            prop_assert!(loss(CentroidForm::ViewToCentroid, &apart, &other) > 0.0);
+            let apart = drawn(count, batch, width, seed + 7);
+            prop_assert!(loss(CentroidForm::ViewToCentroid, &apart, &target) > 0.0);
         }
 
         #[test]
@@ -258,7 +259,9 @@ mod tests {
     #[test]
     fn nothing_reaches_the_target() {
         let (online, target) = (drawn(2, 3, 4, 0), drawn(2, 3, 4, 1));
-        let value = MultiviewCentroidLossConfig::new().init().forward(&online, &target);
+        let value = MultiviewCentroidLossConfig::new()
+            .init()
+            .forward(&online, &target);
         assert!(target[0].grad(&value.backward()).is_none());
     }
 }

@@ -19,7 +19,9 @@ pub(super) fn cosine_with_others(a: &[Tensor<2>], b: &[Tensor<2>]) -> Tensor<1> 
     let all = sum_of_views(&b);
     let each = a.into_iter().zip(b);
     let along = each.map(|(view, own)| (view * (all.clone() - own)).sum());
-    let sum = along.reduce(|sum, along| sum + along).expect("at least two views");
+    let sum = along
+        .reduce(|sum, along| sum + along)
+        .expect("at least two views");
     sum * (1.0 / (batch * count * (count - 1)) as f64)
 }
 
@@ -62,9 +64,9 @@ mod tests {
             };
             let (a, b) = (drawn(0), drawn(10_000));
             let mut mean = 0.0;
-            for v in 0..count {
-                for w in (0..count).filter(|&w| w != v) {
-                    let cosines = (unit_rows(a[v].clone()) * unit_rows(b[w].clone())).sum();
+            for (v, view) in a.iter().enumerate() {
+                for (_, other) in b.iter().enumerate().filter(|(w, _)| *w != v) {
+                    let cosines = (unit_rows(view.clone()) * unit_rows(other.clone())).sum();
                     mean += cosines.into_scalar::<f64>() / (batch * count * (count - 1)) as f64;
                 }
             }

@@ -41,9 +41,13 @@ impl PredictorConfig {
     /// # Errors
     /// When the hidden layer has no width.
     pub fn init(&self) -> Result<Predictor, ConfigError> {
-        require("predictor", "hidden", self.hidden as f64, "at least 1", |hidden| {
-            hidden >= 1.0
-        })?;
+        require(
+            "predictor",
+            "hidden",
+            self.hidden as f64,
+            "at least 1",
+            |hidden| hidden >= 1.0,
+        )?;
         Ok(Predictor {
             config: self.clone(),
             learner: None,
@@ -150,7 +154,11 @@ impl PredictorNetwork {
 fn of_type<const D: usize>(values: Tensor<D>, dtype: DType) -> Param<Tensor<D>> {
     let device = values.device();
     let values = values.without_autodiff().cast(dtype);
-    Param::from_tensor(if device.is_autodiff() { values.autodiff() } else { values })
+    Param::from_tensor(if device.is_autodiff() {
+        values.autodiff()
+    } else {
+        values
+    })
 }
 
 #[cfg(test)]
@@ -159,13 +167,18 @@ mod tests {
     use super::*;
 
     fn predictor(normalization: PredictorNorm) -> Predictor {
-        let config = PredictorConfig::new().with_hidden(6).with_normalization(normalization);
+        let config = PredictorConfig::new()
+            .with_hidden(6)
+            .with_normalization(normalization);
         config.init().unwrap()
     }
 
     #[test]
     fn it_learns_what_it_is_to_predict() {
-        for (normalization, dtype) in [(PredictorNorm::None, DType::F64), (PredictorNorm::Batch, DType::F32)] {
+        for (normalization, dtype) in [
+            (PredictorNorm::None, DType::F64),
+            (PredictorNorm::Batch, DType::F32),
+        ] {
             let mut predictor = predictor(normalization);
             let views = [1, 2].map(|seed| leaf(&numbers(24, seed), 3, dtype));
             let mut random = Stream::new(0, "predictor", 0);
@@ -175,7 +188,10 @@ mod tests {
                 assert_eq!(predicted[1].dims(), [8, 3]);
                 // The same of every view: minus what is seen.
                 let gaps = predicted.into_iter().zip(views.clone());
-                let loss = gaps.map(|(a, b)| (a + b).square().mean()).reduce(|a, b| a + b).unwrap();
+                let loss = gaps
+                    .map(|(a, b)| (a + b).square().mean())
+                    .reduce(|a, b| a + b)
+                    .unwrap();
                 losses.push(loss.clone().into_scalar::<f64>());
                 predictor.learn(&mut loss.backward(), 0.02);
             }

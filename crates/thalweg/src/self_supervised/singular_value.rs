@@ -108,7 +108,14 @@ fn gram_on_memory<F: CpuFloat>(rows: Tensor<2>, floats: &CpuFloats) -> Tensor<1>
     } else {
         [matrix.transposed(), matrix]
     };
-    multiply(Work::Shared, &mut excess, F::ZERO, F::from_f64(inverse), left, right);
+    multiply(
+        Work::Shared,
+        &mut excess,
+        F::ZERO,
+        F::from_f64(inverse),
+        left,
+        right,
+    );
     for diagonal in excess.iter_mut().step_by(side + 1) {
         *diagonal = F::from_f64(diagonal.to_f64() - even);
     }
@@ -177,7 +184,10 @@ fn sigma_with_slopes(values: &[f64], count: usize, width: usize, least: f64) -> 
     let kept = singular.iter().take_while(|&&s| s > threshold).count();
     let columns = |matrix: MatRef<f64>, rows: usize| -> Vec<f64> {
         let of_row = |row| (0..kept).map(move |k| (row, k));
-        (0..rows).flat_map(of_row).map(|(row, k)| matrix[(row, k)]).collect()
+        (0..rows)
+            .flat_map(of_row)
+            .map(|(row, k)| matrix[(row, k)])
+            .collect()
     };
     let (left, right) = (columns(decomposed.U(), count), columns(decomposed.V(), width));
     let polar = product(
@@ -187,12 +197,12 @@ fn sigma_with_slopes(values: &[f64], count: usize, width: usize, least: f64) -> 
     );
     let nuclear: f64 = singular.iter().sum();
     // (2/r)(2Z − (‖Z‖_* Z/‖Z‖_F + ‖Z‖_F UVᵀ)/√r)
-    let (by_rows, by_polar) = (
-        2.0 * share * (2.0 - nuclear / (norm * root)),
-        2.0 * share * even,
-    );
+    let (by_rows, by_polar) = (2.0 * share * (2.0 - nuclear / (norm * root)), 2.0 * share * even);
     let pairs = values.iter().zip(polar);
-    (value, pairs.map(|(z, polar)| by_rows * z - by_polar * polar).collect())
+    (
+        value,
+        pairs.map(|(z, polar)| by_rows * z - by_polar * polar).collect(),
+    )
 }
 
 /// A value of rows whose gradient is known.

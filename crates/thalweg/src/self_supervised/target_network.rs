@@ -72,7 +72,11 @@ pub fn averaged<const D: usize>(target: Tensor<D>, online: Tensor<D>, momentum: 
             self.0.step(target, online);
         }
     }
-    assert_eq!(target.dims(), online.dims(), "a target is shaped as what it follows");
+    assert_eq!(
+        target.dims(),
+        online.dims(),
+        "a target is shaped as what it follows"
+    );
     match in_place([target], &online, Follow(Average { momentum })) {
         Ok([target]) => target,
         Err([target]) => {
@@ -168,7 +172,10 @@ pub(super) fn quantities() -> Vec<Quantity> {
                 );
                 return case.refuse_input("step", problem);
             }
-            let momenta = given.data.iter().map(|&step| byol_momentum(base, step as usize, steps));
+            let momenta = given
+                .data
+                .iter()
+                .map(|&step| byol_momentum(base, step as usize, steps));
             let momenta = Array {
                 shape: given.shape.clone(),
                 data: momenta.collect(),
@@ -195,7 +202,9 @@ mod tests {
     fn weights(layer: &Linear) -> Vec<f32> {
         let bias = layer.bias.as_ref().unwrap().val().without_autodiff().into_data();
         let weight = layer.weight.val().without_autodiff().into_data();
-        [weight, bias].map(|data| data.try_into_vec_as::<f32>().unwrap()).concat()
+        [weight, bias]
+            .map(|data| data.try_into_vec_as::<f32>().unwrap())
+            .concat()
     }
 
     proptest! {

@@ -116,7 +116,11 @@ mod tests {
             };
             let (units, slopes) = by(&unit_rows);
             let (expected, by_operations) = by(&|rows| contrastive::unit_rows(rows, LEAST));
-            for (a, b) in units.iter().chain(&slopes).zip(expected.iter().chain(&by_operations)) {
+            for (a, b) in units
+                .iter()
+                .chain(&slopes)
+                .zip(expected.iter().chain(&by_operations))
+            {
                 assert!((a - b).abs() <= close * (1.0 + b.abs()), "{a}, {b}");
             }
         }

@@ -97,7 +97,8 @@ fn at_no_loss(runs: &Runs, setting: Setting) -> Claim {
             "{}: dispersion added to BYOL costs nothing and raises the effective rank",
             setting.label()
         ),
-        criterion: "95% intervals of the paired differences: 20-NN above −0.5 points, effective rank above 0".to_owned(),
+        criterion: "95% intervals of the paired differences: 20-NN above −0.5 points, effective rank above 0"
+            .to_owned(),
         evidence: format!("20-NN {}; effective rank {}", points(&gain), plain(&rank, 2)),
         verdict: Some(Verdict::of_all([&above_margin, &rank].map(Verdict::above_zero))),
         weight: Weight::Decisive,
@@ -113,19 +114,31 @@ fn table(runs: &Runs, setting: Setting) -> Table {
     let percent = |values: &[f64]| format!("{:.1}", 100.0 * summary(values).mean);
     let trained = setting.methods().into_iter().map(|method| {
         let mean = |number| summary(&runs.of(setting, method, number)).mean;
-        let shares = SHARES.iter().map(|&(_, number)| percent(&runs.of(setting, method, number)));
-        let others = [format!("{:.1}", mean(RANK)), format!("{:.3}", mean(COSINE)).replace('-', "−")];
+        let shares = SHARES
+            .iter()
+            .map(|&(_, number)| percent(&runs.of(setting, method, number)));
+        let others = [
+            format!("{:.1}", mean(RANK)),
+            format!("{:.3}", mean(COSINE)).replace('-', "−"),
+        ];
         std::iter::once(method.label().to_owned())
             .chain(shares)
             .chain(others)
             .collect::<Vec<_>>()
     });
     let before: [Vec<f64>; 3] = [
-        runs.untrained.iter().map(|scored| scored.clean.neighbours).collect(),
+        runs.untrained
+            .iter()
+            .map(|scored| scored.clean.neighbours)
+            .collect(),
         runs.untrained.iter().map(|scored| scored.clean.probe).collect(),
-        runs.untrained.iter().map(|scored| scored.augmented.neighbours).collect(),
+        runs.untrained
+            .iter()
+            .map(|scored| scored.augmented.neighbours)
+            .collect(),
     ];
-    let untrained = std::iter::once("untrained".to_owned()).chain(before.iter().map(|values| percent(values)));
+    let untrained =
+        std::iter::once("untrained".to_owned()).chain(before.iter().map(|values| percent(values)));
     let untrained = untrained.chain(["—".to_owned(), "—".to_owned()]).collect();
     // The encoder before training is one with batch normalisation.
     let untrained = (setting != Setting::NoBatchNorm).then_some(untrained);

@@ -27,7 +27,9 @@ pub(super) fn run(scale: &Scale, advance: &Advance) -> (Table, Claim) {
     let predicted = 2.0 * (1.0 - (-0.5 * (WIDTH - 1) as f64 * time).exp());
     let off = (mean - predicted) / error;
     let table = Table {
-        title: format!("Free particles on the sphere, d = {WIDTH}, kicked in steps of {SIZE}: mean squared displacement"),
+        title: format!(
+            "Free particles on the sphere, d = {WIDTH}, kicked in steps of {SIZE}: mean squared displacement"
+        ),
         columns: ["particles", "steps", "seen", "standard error", "predicted"]
             .map(str::to_owned)
             .to_vec(),
@@ -62,7 +64,10 @@ fn displacements(particles: usize, steps: usize) -> Vec<f64> {
     let mut start = vec![0.0_f32; particles * WIDTH];
     Stream::new(0, "particles", 0).fill_normal(&mut start);
     let on_sphere = |values: &[f32]| -> Vec<f32> {
-        unit(values, WIDTH).into_iter().map(|value| value as f32).collect()
+        unit(values, WIDTH)
+            .into_iter()
+            .map(|value| value as f32)
+            .collect()
     };
     let start = on_sphere(&start);
     let samples: Vec<usize> = (0..particles).collect();
@@ -74,7 +79,9 @@ fn displacements(particles: usize, steps: usize) -> Vec<f64> {
             step,
             samples: &samples,
         };
-        let gradients = BrownianDiffusiveLoss.forward(std::slice::from_ref(&rows), &kicks).backward();
+        let gradients = BrownianDiffusiveLoss
+            .forward(std::slice::from_ref(&rows), &kicks)
+            .backward();
         let slopes = rows.grad(&gradients).expect("kicks move particles");
         // The loss is a mean over particles: each alone is as many times as steep.
         let moved = rows.without_autodiff() - slopes * (SIZE * particles as f64);

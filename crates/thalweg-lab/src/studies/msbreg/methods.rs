@@ -74,12 +74,16 @@ impl Method {
 
     pub fn objective(self, setting: Setting) -> Result<Box<dyn ViewObjective>, LabError> {
         let predictor = setting.predictor();
-        let byol = ByolConfig::new().with_momentum(MOMENTUM).with_predictor(predictor.clone());
+        let byol = ByolConfig::new()
+            .with_momentum(MOMENTUM)
+            .with_predictor(predictor.clone());
         Ok(match self {
             Self::Byol => Box::new(byol.init()?),
             Self::ByolDispersed => Box::new(Dispersed::new(byol.init()?, Dispersion::Both.config().init()?)),
             Self::Centroid(dispersion) => {
-                let config = MsbRegConfig::new().with_momentum(MOMENTUM).with_predictor(predictor);
+                let config = MsbRegConfig::new()
+                    .with_momentum(MOMENTUM)
+                    .with_predictor(predictor);
                 Box::new(config.with_dispersion(dispersion.config()).init()?)
             }
         })

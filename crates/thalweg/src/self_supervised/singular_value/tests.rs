@@ -146,7 +146,10 @@ fn repeated_and_vanishing_singular_values_have_finite_slopes() {
         for form in FORMS {
             let loss = config(form).with_normalize(false).init();
             let slopes = gradient(&loss.forward(rows.clone()), &rows);
-            assert!(slopes.iter().all(|slope| slope.abs() < 1e-12), "{form:?} {slopes:?}");
+            assert!(
+                slopes.iter().all(|slope| slope.abs() < 1e-12),
+                "{form:?} {slopes:?}"
+            );
         }
     }
 }
