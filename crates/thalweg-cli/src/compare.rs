@@ -1,5 +1,6 @@
 //! `thalweg compare`: which objective should this data be trained with?
 
+mod embeddings;
 pub mod table;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::time::SystemTime;
 
 use miette::Report;
 use thalweg::catalogue;
+use thalweg::objective::Task;
 use thalweg::robustness::Norm;
 use thalweg_data::{Dataset, ReadOptions};
 use thalweg_lab::comparison::{Mover, Plan};
@@ -38,7 +40,10 @@ pub struct Args {
     /// Form random bags of so many samples, and use only the mean target of each
     #[arg(long, value_name = "N")]
     bags_of: Option<usize>,
-    /// Objectives to compare [default: all of the family]
+    /// What to train for, and so which objectives there are and how they are judged
+    #[arg(long, value_enum, default_value = "classification")]
+    task: TaskChoice,
+    /// Objectives to compare [default: all of the family, or of the task]
     #[arg(
         long,
         value_name = "NAME,..",
@@ -76,9 +81,9 @@ pub struct Args {
     /// Passes over the training split [default: by its size]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Samples in a batch
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    batch_size: usize,
+    /// Samples in a batch [default: 64, or 200 for ssl]
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
     /// What moves the weights: Adam, or SGD with momentum 0.9 and a cosine schedule
     #[arg(long, value_enum, default_value = "adam")]
     optimizer: OptimizerChoice,
@@ -88,7 +93,7 @@ pub struct Args {
     /// Sets of parameters tried for each objective, on up to three validation splits; 0 trains with the defaults
     #[arg(long, value_name = "N", default_value_t = 8)]
     tune: usize,
-    /// Metric to rank by [default: accuracy, or an error of bag means where targets are numbers]
+    /// Metric to rank by [default: accuracy, of a probe for ssl, or an error of bag means where targets are numbers]
     #[arg(long)]
     metric: Option<String>,
     /// Also measure robust accuracy: l_inf:RADIUS or l_2:RADIUS, in units of the model's inputs
@@ -110,6 +115,23 @@ impl Args {
             args: Args,
         }
         <Defaults as clap::Parser>::parse_from(["thalweg"]).args
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum TaskChoice {
+    /// To score classes
+    Classification,
+    /// Self-supervised: to embed samples without labels
+    Ssl,
+}
+
+impl From<TaskChoice> for Task {
+    fn from(choice: TaskChoice) -> Self {
+        match choice {
+            TaskChoice::Classification => Self::Classification,
+            TaskChoice::Ssl => Self::SelfSupervised,
+        }
     }
 }
 
@@ -139,6 +161,8 @@ enum OptimizerChoice {
     Sgd,
 }
 
+/// Samples in a batch, unless told otherwise.
+const BATCH: usize = 64;
 /// Steps of the attack that measures robust accuracy.
 const ATTACK_STEPS: usize = 20;
 /// Label noise of the comparison that runs without arguments.
@@ -198,12 +222,22 @@ pub fn run(args: Args) -> miette::Result<()> {
         dataset.feature_shape = vec![dataset.width()];
     }
     let dataset = Arc::new(dataset);
-    let plan = plan(&args, &dataset)?;
-    let checked = plan.check(&dataset).map_err(failed)?;
     let interrupted = interruption()?;
-    let (comparison, _) = args
-        .run
-        .watch(checked.trials(), &interrupted, |pool, _| checked.run(pool))?;
+    let comparison = if args.task == TaskChoice::Classification {
+        let plan = plan(&args, &dataset)?;
+        let checked = plan.check(&dataset).map_err(failed)?;
+        let watched = args
+            .run
+            .watch(checked.trials(), &interrupted, |pool, _| checked.run(pool));
+        watched?.0
+    } else {
+        let plan = embeddings::plan(&args)?;
+        let checked = plan.check(&dataset).map_err(failed)?;
+        let watched = args
+            .run
+            .watch(checked.trials(), &interrupted, |pool, _| checked.run(pool));
+        watched?.0
+    };
     let written = output::write(&comparison, &args.run.out).map_err(failed)?;
     if args.json {
         let value = serde_json::to_value(&comparison).map_err(|error| UserError::new(error.to_string()))?;
@@ -251,7 +285,7 @@ fn plan(args: &Args, dataset: &Dataset) -> miette::Result<Plan> {
         },
         seeds: args.seeds,
         epochs: args.epochs,
-        batch_size: args.batch_size,
+        batch_size: args.batch_size.unwrap_or(BATCH),
         optimizer: match args.optimizer {
             OptimizerChoice::Adam => Mover::Adam,
             OptimizerChoice::Sgd => Mover::Sgd,

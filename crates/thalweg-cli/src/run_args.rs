@@ -11,7 +11,7 @@ use thalweg_lab::LabError;
 use thalweg_lab::pool::{Ledger, Pool, Reuse};
 use thalweg_lab::store::{RunStatus, Store};
 use thalweg_lab::study::Advance;
-use thalweg_lab::trial::{Outcome, TrialSpec};
+use thalweg_lab::trial::Outcome;
 
 use crate::failure::{Interrupted, LabFailure, UserError};
 use crate::read_args;
@@ -44,8 +44,8 @@ impl RunArgs {
     ) -> miette::Result<(T, Store)> {
         let ledger = self.ledger(&command_line())?;
         let bar = bar(steps);
-        let on_done = |spec: &TrialSpec, _: &Outcome| {
-            bar.set_message(spec.objective.clone());
+        let on_done = |objective: &str, _: &Outcome| {
+            bar.set_message(objective.to_owned());
             bar.inc(1);
         };
         let pool = Pool {

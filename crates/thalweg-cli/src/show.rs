@@ -59,8 +59,12 @@ pub fn run(args: Args) -> miette::Result<()> {
         return layout::print(|out| quantity::page(out, quantity));
     };
     let settings: Settings = args.settings.into_iter().collect();
-    let objective = entry.build(&settings).map_err(UserError::new)?;
-    let curve = objective.on_scores().map(objective::curve);
+    entry.check(&settings).map_err(UserError::new)?;
+    let objective = entry.build(&settings).ok();
+    let curve = objective
+        .as_ref()
+        .and_then(|objective| objective.on_scores())
+        .map(objective::curve);
     if args.json {
         let mut json = objective::json(entry);
         json["settings"] = json!(settings);

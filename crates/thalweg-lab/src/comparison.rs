@@ -5,13 +5,14 @@
 //! so differences are paired. The test split is one for the whole comparison: no tuning trial ever reads it.
 
 pub(crate) mod recommend;
+mod rounds;
 pub(crate) mod summarise;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg::catalogue;
-use thalweg::objective::{ObjectiveEntry, Settings};
+use thalweg::objective::{ObjectiveEntry, Settings, Task};
 use thalweg::robustness::Norm;
 use thalweg_data::Dataset;
 
@@ -21,10 +22,12 @@ use crate::model::{LEAST_SIDE, ModelSpec};
 use crate::pool::Pool;
 use crate::results::{Comparison, Condition};
 use crate::trial::{
-    AttackSpec, BagForming, DataSpec, ImbalanceKind, JudgedOn, NoiseKind, NoiseSpec, OptimizerSpec, Outcome,
-    Schedule, TrialSpec,
+    AttackSpec, BagForming, DataSpec, ImbalanceKind, JudgedOn, NoiseKind, NoiseSpec, OptimizerSpec, Schedule,
+    TrialSpec,
 };
-use crate::tuning::{Candidate, LearningRates, candidates};
+
+use crate::tuning::LearningRates;
+pub(crate) use rounds::{Rounds, Tuned};
 
 /// What is to be compared, and how.
 #[derive(Clone, Debug)]
@@ -107,15 +110,18 @@ const TEST_FRACTION: f64 = 0.2;
 const VALIDATION_FRACTION: f64 = 0.25;
 /// Seed of the test split.
 const TEST_SEED: u64 = 0;
-/// First seed of the tuning trials, which no final trial uses.
-const TUNING_SEED: u64 = 1_000_000;
-/// Validation samples that a tuning try is judged on, over as many splits as that takes (but at most
-/// [`MOST_TUNING_SPLITS`]): on few samples the best of many tries is the luckiest.
-const TUNED_ON: usize = 2_000;
-/// Splits a tuning try is judged on at most.
-const MOST_TUNING_SPLITS: usize = 3;
 /// Training samples that the default number of epochs sees: 30 passes over the embedded digits.
 const SAMPLES_SEEN: usize = 32_000;
+
+/// All of a data set but a test split and, by seed, a validation split.
+pub(crate) fn held_out(fingerprint: String) -> DataSpec {
+    DataSpec {
+        test_fraction: TEST_FRACTION,
+        test_seed: TEST_SEED,
+        validation_fraction: VALIDATION_FRACTION,
+        ..DataSpec::new(fingerprint)
+    }
+}
 
 /// A plan that is known to make sense for its data.
 pub struct Checked<'a> {
@@ -123,10 +129,8 @@ pub struct Checked<'a> {
     dataset: &'a Arc<Dataset>,
     entries: Vec<&'static ObjectiveEntry>,
     metric: &'static Metric,
-    /// What tuning goes by: never more than is known of the validation split.
-    tuning_metric: &'static Metric,
+    rounds: Rounds,
     epochs: usize,
-    tuning_splits: usize,
     fingerprint: String,
 }
 
@@ -183,23 +187,25 @@ impl Plan {
             dataset,
             entries,
             metric,
-            tuning_metric: match self.bags {
-                Some(_) => metrics::find(bag_metric(dataset)).expect("bags have metrics"),
-                None => metric,
+            rounds: Rounds {
+                // Tuning knows no more than is known of the validation split.
+                metric: match self.bags {
+                    Some(_) => metrics::find(bag_metric(dataset)).expect("bags have metrics"),
+                    None => metric,
+                },
+                tries: self.tries,
+                splits: 1,
+                seeds: self.seeds,
             },
             epochs: 0,
-            tuning_splits: 1,
             fingerprint: dataset.fingerprint(),
         };
         // Splitting once shows whether every class has enough samples, and how large the training split is.
         let prepared = crate::trial::Prepared::new(dataset, &checked.data(self.noise[0]), 0)?;
         let by_size = (SAMPLES_SEEN / prepared.train.rows.len().max(1)).clamp(5, 100);
-        let tuning_splits = TUNED_ON
-            .div_ceil(prepared.validation.rows.len().max(1))
-            .min(MOST_TUNING_SPLITS);
         Ok(Checked {
             epochs: self.epochs.unwrap_or(by_size),
-            tuning_splits,
+            rounds: checked.rounds.over_splits_of(prepared.validation.rows.len()),
             ..checked
         })
     }
@@ -258,6 +264,7 @@ impl Plan {
         };
         let known: Vec<&str> = metrics::CATALOGUE
             .iter()
+            .filter(|metric| metric.task == Task::Classification)
             .filter(|metric| match metric.name {
                 "bag_rmse" | "bag_mae" | "bag_cross_entropy" => of_bags.contains(&metric.name),
                 "rmse" | "r2" => of_numbers.contains(&metric.name),
@@ -283,7 +290,7 @@ impl Plan {
     fn entries(&self) -> Result<Vec<&'static ObjectiveEntry>, LabError> {
         let mut entries: Vec<&'static ObjectiveEntry> = Vec::new();
         for name in &self.objectives {
-            let entry = catalogue::objective(name).ok_or_else(|| LabError::unknown_objective(name))?;
+            let entry = objective_for(Task::Classification, name)?;
             if entry.build(&entry.defaults())?.needs().teacher {
                 return refuse(format!(
                     "{name} learns from a teacher; compare such objectives with thalweg distill"
@@ -318,14 +325,31 @@ fn bag_metric(dataset: &Dataset) -> &'static str {
     }
 }
 
-fn refuse<T>(why: impl Into<String>) -> Result<T, LabError> {
+/// The objective called `name`.
+///
+/// # Errors
+/// When there is none, or it trains for other tasks.
+pub(crate) fn objective_for(task: Task, name: &str) -> Result<&'static ObjectiveEntry, LabError> {
+    let entry = catalogue::objective(name).ok_or_else(|| LabError::unknown_objective(name))?;
+    if entry.tasks().contains(&task) {
+        return Ok(entry);
+    }
+    let tasks: Vec<_> = entry.tasks().iter().map(|task| task.name()).collect();
+    refuse(format!(
+        "{name} trains for {}; compare it with --task {}",
+        tasks.join(" and "),
+        tasks[0]
+    ))
+}
+
+pub(crate) fn refuse<T>(why: impl Into<String>) -> Result<T, LabError> {
     Err(LabError::Plan(why.into()))
 }
 
 impl Checked<'_> {
     /// Trials there are to run.
     pub fn trials(&self) -> usize {
-        self.plan.noise.len() * self.entries.len() * (self.tuning_trials() + self.plan.seeds)
+        self.plan.noise.len() * self.entries.len() * self.rounds.trials()
     }
 
     /// Passes over the training split.
@@ -338,13 +362,9 @@ impl Checked<'_> {
     /// # Errors
     /// When a trial fails or the run is interrupted.
     pub fn run(&self, pool: &Pool) -> Result<Comparison, LabError> {
-        let tuned = self.tune(pool)?;
-        let specs: Vec<TrialSpec> = tuned
-            .iter()
-            .flat_map(|tuned| (0..self.plan.seeds as u64).map(|seed| self.spec(tuned, seed, JudgedOn::Test)))
-            .collect();
-        let outcomes = pool.run(self.dataset, &specs)?;
-        let judged = tuned.iter().zip(outcomes.chunks(self.plan.seeds));
+        let spec = |tuned: &Tuned, seed, judged_on| self.spec(tuned, seed, judged_on);
+        let (tuned, outcomes) = self.rounds.run(pool, self.dataset, self.tried(), &spec)?;
+        let judged = tuned.iter().zip(outcomes.chunks(self.rounds.seeds));
         let mut conditions: Vec<Condition> = Vec::new();
         let mut judged = judged.peekable();
         while let Some((first, _)) = judged.peek() {
@@ -368,28 +388,15 @@ impl Checked<'_> {
         Ok(comparison)
     }
 
-    /// Tuning trials that each objective gets.
-    pub fn tuning_trials(&self) -> usize {
-        self.tries() * self.tuning_splits
-    }
-
-    /// Sets of parameters that each objective may try; one alone is no choice.
-    fn tries(&self) -> usize {
-        if self.plan.tries > 1 { self.plan.tries } else { 0 }
-    }
-
     fn data(&self, noise: f64) -> DataSpec {
         DataSpec {
-            test_fraction: TEST_FRACTION,
-            test_seed: TEST_SEED,
-            validation_fraction: VALIDATION_FRACTION,
             noise: (noise > 0.0).then_some(NoiseSpec {
                 rate: noise,
                 kind: self.plan.noise_kind,
             }),
             imbalance: self.plan.imbalance,
             bags: self.plan.bags,
-            ..DataSpec::new(self.fingerprint.clone())
+            ..held_out(self.fingerprint.clone())
         }
     }
 
@@ -412,74 +419,17 @@ impl Checked<'_> {
         spec
     }
 
-    /// The best try of each objective at each noise level, in that order within levels.
-    fn tune(&self, pool: &Pool) -> Result<Vec<Tuned>, LabError> {
+    /// The tries of each objective at each noise level, in that order within levels.
+    fn tried(&self) -> Vec<Vec<Tuned>> {
         let pinned = self.pinned();
-        let tries: Vec<Vec<Tuned>> = self
+        let each = self
             .plan
             .noise
             .iter()
-            .flat_map(|&noise| self.entries.iter().map(move |&entry| (noise, entry)))
-            .map(|(noise, entry)| {
-                let candidates = candidates(
-                    entry,
-                    self.tries().max(1),
-                    self.plan.optimizer.learning_rates(),
-                    &pinned,
-                );
-                candidates
-                    .into_iter()
-                    .map(|candidate| Tuned {
-                        noise,
-                        entry,
-                        candidate,
-                    })
-                    .collect()
-            })
-            .collect();
-        if self.tries() == 0 {
-            return Ok(tries.into_iter().flatten().collect());
-        }
-        let seeds = TUNING_SEED..TUNING_SEED + self.tuning_splits as u64;
-        let specs: Vec<TrialSpec> = tries
-            .iter()
-            .flatten()
-            .flat_map(|tuned| {
-                seeds
-                    .clone()
-                    .map(|seed| self.spec(tuned, seed, JudgedOn::Validation))
-            })
-            .collect();
-        let outcomes = pool.run(self.dataset, &specs)?;
-        let gains: Vec<f64> = outcomes
-            .chunks(self.tuning_splits)
-            .map(|splits| self.mean_gain(splits))
-            .collect();
-        let best = tries
-            .into_iter()
-            .zip(gains.chunks(self.tries()))
-            .map(|(tries, gains)| {
-                // The first of the best: the defaults, where nothing beats them.
-                let chosen =
-                    (1..gains.len()).fold(0, |best, i| if gains[i] > gains[best] { i } else { best });
-                tries.into_iter().nth(chosen).expect("as many gains as tries")
-            });
-        Ok(best.collect())
-    }
-
-    /// The tuning metric over the splits of a try, turned so that more is better.
-    fn mean_gain(&self, splits: &[Outcome]) -> f64 {
-        let metric = self.tuning_metric;
-        let value = |outcome: &Outcome| outcome.metrics.get(metric.name).copied().unwrap_or(f64::NAN);
-        let gain = splits
-            .iter()
-            .map(|outcome| metric.direction.gain(value(outcome)))
-            .sum::<f64>();
-        if gain.is_nan() {
-            f64::NEG_INFINITY
-        } else {
-            gain / splits.len() as f64
-        }
+            .flat_map(|&noise| self.entries.iter().map(move |&entry| (noise, entry)));
+        let rates = self.plan.optimizer.learning_rates();
+        each.map(|(noise, entry)| Tuned::tries(entry, noise, self.rounds.tries, rates, &pinned))
+            .collect()
     }
 
     /// An adversarial objective trains against the ball that robust accuracy is measured in.
@@ -489,11 +439,4 @@ impl Checked<'_> {
             _ => BTreeMap::new(),
         }
     }
-}
-
-/// An objective with the parameters it was given.
-struct Tuned {
-    noise: f64,
-    entry: &'static ObjectiveEntry,
-    candidate: Candidate,
 }

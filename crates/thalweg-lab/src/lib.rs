@@ -11,6 +11,7 @@ pub mod model;
 pub mod output;
 pub mod pool;
 pub mod report;
+pub mod representation;
 pub mod results;
 pub mod self_supervised;
 pub mod statistics;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::LabError;
 use crate::store::{RunId, Store, TrialKey};
-use crate::trial::{self, Outcome, Source, TrialSpec};
+use crate::trial::{Outcome, Source, Trial};
 
 /// Where finished trials are kept, and whether those of earlier runs count.
 pub struct Ledger {
@@ -36,32 +36,32 @@ pub struct Pool<'a> {
     pub ledger: Option<&'a Ledger>,
     /// Set from outside to stop between epochs.
     pub interrupted: &'a AtomicBool,
-    /// Told of every trial that is done, as it is done.
-    pub on_done: &'a (dyn Fn(&TrialSpec, &Outcome) + Sync),
+    /// Told of every trial that is done, as it is done, and of its objective.
+    pub on_done: &'a (dyn Fn(&str, &Outcome) + Sync),
 }
 
 impl Pool<'_> {
-    /// Runs `specs` and returns their outcomes in order. Results do not depend on the number of jobs.
+    /// Runs `trials` and returns their outcomes in order. Results do not depend on the number of jobs.
     ///
     /// # Errors
     /// The first failure, or [`LabError::Interrupted`].
     pub fn run<'a>(
         &self,
         source: impl Into<Source<'a>>,
-        specs: &[TrialSpec],
+        trials: &[impl Trial],
     ) -> Result<Vec<Outcome>, LabError> {
         let source = source.into();
-        self.try_map(specs.len(), |index| self.one(source, &specs[index]))
+        self.try_map(trials.len(), |index| self.one(source, &trials[index]))
     }
 
     /// As [`run`](Self::run), each trial on a source of its own.
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub fn run_each(&self, trials: &[(Source, TrialSpec)]) -> Result<Vec<Outcome>, LabError> {
+    pub fn run_each(&self, trials: &[(Source, impl Trial)]) -> Result<Vec<Outcome>, LabError> {
         self.try_map(trials.len(), |index| {
-            let (source, spec) = &trials[index];
-            self.one(*source, spec)
+            let (source, trial) = &trials[index];
+            self.one(*source, trial)
         })
     }
 
@@ -112,31 +112,31 @@ impl Pool<'_> {
         self.try_map(count, unless_interrupted)
     }
 
-    fn one(&self, source: Source, spec: &TrialSpec) -> Result<Option<Outcome>, LabError> {
-        let outcome = self.found_or_run(source, spec)?;
+    fn one(&self, source: Source, trial: &impl Trial) -> Result<Option<Outcome>, LabError> {
+        let outcome = self.found_or_run(source, trial)?;
         if let Some(outcome) = &outcome {
-            (self.on_done)(spec, outcome);
+            (self.on_done)(trial.objective(), outcome);
         }
         Ok(outcome)
     }
 
-    fn found_or_run(&self, source: Source, spec: &TrialSpec) -> Result<Option<Outcome>, LabError> {
+    fn found_or_run(&self, source: Source, trial: &impl Trial) -> Result<Option<Outcome>, LabError> {
         if self.interrupted.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let Some(ledger) = self.ledger else {
-            return guarded(source, spec, self.interrupted);
+            return guarded(source, trial, self.interrupted);
         };
-        let key = TrialKey::of(spec).map_err(crate::store::StoreError::from)?;
+        let key = TrialKey::of(trial).map_err(crate::store::StoreError::from)?;
         if ledger.reuse == Reuse::Finished
             && let Some(outcome) = ledger.store.trial(&key)?
         {
             ledger.store.reuse_trial(ledger.run, &key)?;
             return Ok(Some(outcome));
         }
-        let outcome = guarded(source, spec, self.interrupted)?;
+        let outcome = guarded(source, trial, self.interrupted)?;
         if let Some(outcome) = &outcome {
-            ledger.store.record_trial(ledger.run, &key, spec, outcome)?;
+            ledger.store.record_trial(ledger.run, &key, trial, outcome)?;
         }
         Ok(outcome)
     }
@@ -152,10 +152,14 @@ fn alone() -> rayon::ThreadPool {
 }
 
 /// A trial whose panic becomes an error that names it.
-fn guarded(source: Source, spec: &TrialSpec, interrupted: &AtomicBool) -> Result<Option<Outcome>, LabError> {
-    catch_unwind(AssertUnwindSafe(|| trial::run(spec, source, interrupted))).unwrap_or_else(|panic| {
+fn guarded(
+    source: Source,
+    trial: &impl Trial,
+    interrupted: &AtomicBool,
+) -> Result<Option<Outcome>, LabError> {
+    catch_unwind(AssertUnwindSafe(|| trial.run(source, interrupted))).unwrap_or_else(|panic| {
         Err(LabError::Panicked {
-            objective: spec.objective.clone(),
+            objective: trial.objective().to_owned(),
             message: message(&*panic),
         })
     })

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use thalweg::calibration::ReliabilityBin;
+use thalweg::objective::Task;
 
 use crate::undefined;
 
@@ -113,6 +114,23 @@ pub struct Protocol {
     /// The teacher of distilled students.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherSummary>,
+    /// What is trained for.
+    #[serde(default)]
+    pub task: Task,
+    /// Metrics of an encoder with its first weights, where embeddings are compared.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub untrained: BTreeMap<String, Summary>,
+}
+
+impl Protocol {
+    /// What training does not know of the samples it is judged on, where embeddings are compared.
+    pub fn unseen(&self) -> Option<&'static str> {
+        match self.task {
+            Task::Classification => None,
+            Task::SelfSupervised => Some("labels unseen"),
+            Task::Verification => Some("classes unseen"),
+        }
+    }
 }
 
 /// A teacher as its students met it.

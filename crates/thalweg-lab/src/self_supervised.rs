@@ -17,6 +17,8 @@ pub use training::{SelfSupervised, Trained, ViewedSamples, train};
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::trial::{Part, Prepared};
+
 /// Samples `[samples, width]`, row-major, with their labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
@@ -35,6 +37,15 @@ impl Samples {
             width: dataset.width(),
             values: rows.iter().flat_map(|&row| dataset.row(row)).copied().collect(),
             labels: rows.iter().map(|&row| dataset.labels[row]).collect(),
+        }
+    }
+
+    /// Those of a part of prepared data, scaled as it is.
+    pub fn of_part(prepared: &Prepared, part: &Part) -> Self {
+        Self {
+            width: prepared.dataset().width(),
+            values: prepared.features(&part.rows),
+            labels: part.labels.clone(),
         }
     }
 

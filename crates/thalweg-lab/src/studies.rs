@@ -8,6 +8,7 @@ mod digit_views;
 mod dual_head_kd;
 mod ens_loss;
 mod groco;
+mod isogclr;
 mod ldr;
 mod msbreg;
 mod rankme;
@@ -28,6 +29,7 @@ pub fn all() -> &'static [Study] {
         rankme::STUDY,
         contrastive_behaviour::STUDY,
         groco::STUDY,
+        isogclr::STUDY,
         msbreg::STUDY,
     ]
 }

@@ -14,11 +14,13 @@ pub use source::{DistillationSpec, Source};
 pub use training::{Trained, run, train};
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 use thalweg::objective::Settings;
 use thalweg::robustness::Norm;
 
+use crate::LabError;
 use crate::model::ModelSpec;
 use crate::results::{EpochPoint, ReliabilityBin};
 use crate::undefined;
@@ -186,6 +188,28 @@ impl TrialSpec {
             attack: None,
             distillation: None,
         }
+    }
+}
+
+/// What a pool runs and a store keeps: its specification, as JSON, is the key it is found by, and decides its outcome.
+pub trait Trial: Serialize + Sync {
+    /// The objective's name in the catalogue.
+    fn objective(&self) -> &str;
+
+    /// Runs it, on this thread alone. None when `interrupted` was set before it ended.
+    ///
+    /// # Errors
+    /// When the objective is unknown or its settings are refused, or the data are not what the trial names or needs.
+    fn run(&self, source: Source, interrupted: &AtomicBool) -> Result<Option<Outcome>, LabError>;
+}
+
+impl Trial for TrialSpec {
+    fn objective(&self) -> &str {
+        &self.objective
+    }
+
+    fn run(&self, source: Source, interrupted: &AtomicBool) -> Result<Option<Outcome>, LabError> {
+        run(self, source, interrupted)
     }
 }
 

@@ -96,7 +96,7 @@ mod tests {
             assert_eq!(tries.len(), 9);
             assert_eq!(tries[0].settings, entry.defaults());
             for candidate in &tries {
-                entry.build(&candidate.settings).unwrap();
+                entry.check(&candidate.settings).unwrap();
                 assert!(
                     (LearningRates::ADAM.range.0..=LearningRates::ADAM.range.1)
                         .contains(&candidate.learning_rate)

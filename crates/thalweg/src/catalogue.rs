@@ -9,7 +9,7 @@ pub use search::Search;
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
-use crate::objective::ObjectiveEntry;
+use crate::objective::{ObjectiveEntry, Task};
 use crate::quantity::Quantity;
 use crate::{
     aggregate, calibration, classification, contrastive, diagnostics, distillation, robustness,
@@ -25,9 +25,18 @@ pub fn objectives() -> &'static [ObjectiveEntry] {
             robustness::objectives(),
             aggregate::objectives(),
             distillation::objectives(),
+            contrastive::objectives(),
+            self_supervised::objectives(),
         ]
         .concat()
     })
+}
+
+/// The objectives that train for `task`, families in order.
+pub fn objectives_for(task: Task) -> impl Iterator<Item = &'static ObjectiveEntry> {
+    objectives()
+        .iter()
+        .filter(move |entry| entry.tasks().contains(&task))
 }
 
 /// The objective called `name`.
@@ -102,7 +111,7 @@ mod tests {
     #[test]
     fn every_objective_builds_over_the_whole_of_its_ranges() {
         for entry in objectives() {
-            entry.build(&entry.defaults()).unwrap();
+            entry.check(&entry.defaults()).unwrap();
             for position in [0.0, 0.5, 1.0] {
                 let settings = entry
                     .parameters
@@ -110,7 +119,7 @@ mod tests {
                     .map(|p| (p.name.to_owned(), p.at(position)))
                     .collect();
                 entry
-                    .build(&settings)
+                    .check(&settings)
                     .unwrap_or_else(|error| panic!("{}: {error}", entry.name));
                 let rust = entry.rust_with(&settings);
                 assert!(!rust.contains('{'), "{}: {rust}", entry.name);

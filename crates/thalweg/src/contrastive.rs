@@ -14,6 +14,7 @@ pub mod isogclr;
 mod limits;
 mod measures;
 mod nt_xent;
+mod pages;
 mod pairs;
 mod permutation;
 mod prepared;
@@ -45,7 +46,12 @@ pub use sorting::{DifferentiableSort, DifferentiableSortConfig, Distribution, Ne
 pub use sup_con::{SupConLoss, SupConLossConfig};
 pub(crate) use views::unit_rows;
 
+use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
+
+pub(crate) fn objectives() -> Vec<ObjectiveEntry> {
+    pages::objectives()
+}
 
 pub(crate) fn quantities() -> Vec<Quantity> {
     [

@@ -4,21 +4,20 @@
 //! when to reach for it, what it costs, which parameters may be tuned and over which ranges.
 
 mod dual_head;
+mod entry;
 mod gradient;
 mod margin;
 mod views;
 
 pub use dual_head::{Descent, DualHead, Needs};
+pub use entry::{Build, BuildError, EmbeddingSpace, ObjectiveEntry, Parameter, Scale, Settings, Task};
 pub use gradient::{Descend, GradientObjective, ScoreGradient};
 pub use margin::margin_curve;
 pub use views::{EmbeddedViews, ViewObjective};
 
-use std::collections::BTreeMap;
-
 use burn::tensor::{Int, Tensor};
 use thalweg_kernels::random::Stream;
 
-use crate::ConfigError;
 use crate::aggregate::{Bags, PointLoss};
 
 /// A model as an objective may call it, as often as it needs.
@@ -140,153 +139,4 @@ impl<L: ScoreLoss> Objective for L {
     fn on_scores(&self) -> Option<&dyn ScoreLoss> {
         Some(self)
     }
-}
-
-/// A tunable parameter of an objective.
-#[derive(Clone, Copy, Debug)]
-pub struct Parameter {
-    /// Name, as in the config.
-    pub name: &'static str,
-    /// Meaning in a few words.
-    pub meaning: &'static str,
-    /// Default, the paper's where there is one.
-    pub default: f64,
-    /// Range to tune over, ends included.
-    pub range: (f64, f64),
-    /// How the range is to be walked.
-    pub scale: Scale,
-}
-
-/// How a range is walked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
-    /// In equal steps.
-    Linear,
-    /// In equal factors.
-    Logarithmic,
-}
-
-impl Parameter {
-    /// The value at `position` in `[0, 1]` along the range.
-    pub fn at(&self, position: f64) -> f64 {
-        let (low, high) = self.range;
-        match self.scale {
-            Scale::Linear => low + (high - low) * position,
-            Scale::Logarithmic => (low.ln() + (high.ln() - low.ln()) * position).exp(),
-        }
-    }
-}
-
-/// Values of an objective's parameters, by name.
-pub type Settings = BTreeMap<String, f64>;
-
-type Build = fn(&dyn Fn(&str) -> f64) -> Result<Box<dyn Objective>, ConfigError>;
-
-/// An objective's page in the catalogue.
-#[derive(Clone, Debug)]
-pub struct ObjectiveEntry {
-    /// Name, in snake case.
-    pub name: &'static str,
-    /// Name in words.
-    pub title: &'static str,
-    /// Family, which is its folder.
-    pub family: &'static str,
-    /// Formula, in Unicode, a line or a few.
-    pub formula: &'static str,
-    /// Shapes of what its `forward` takes and returns.
-    pub shapes: &'static str,
-    /// Problem words it answers to.
-    pub good_for: &'static [&'static str],
-    /// What it costs beside cross-entropy.
-    pub cost: &'static str,
-    /// When to use it.
-    pub when: &'static str,
-    /// When not to.
-    pub when_not: &'static str,
-    /// Where it comes from.
-    pub source: &'static str,
-    /// Its tunable parameters.
-    pub parameters: Vec<Parameter>,
-    /// The Rust expression that makes it; `{name}` stands for a parameter's value.
-    pub rust: &'static str,
-    /// The config's path, for a `use` line.
-    pub path: &'static str,
-    /// Makes it from its parameters' values.
-    pub build: Build,
-}
-
-/// Why settings do not make an objective.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// A parameter that the objective does not have.
-    #[error("{objective} has no parameter `{parameter}`; it has {known}")]
-    Unknown {
-        /// The objective.
-        objective: &'static str,
-        /// The name given.
-        parameter: String,
-        /// What it has.
-        known: String,
-    },
-    /// A value outside its range.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-}
-
-impl ObjectiveEntry {
-    /// The defaults of all parameters.
-    pub fn defaults(&self) -> Settings {
-        self.parameters
-            .iter()
-            .map(|parameter| (parameter.name.to_owned(), parameter.default))
-            .collect()
-    }
-
-    /// The objective with `settings`, defaults for what they leave out.
-    ///
-    /// # Errors
-    /// When a setting names no parameter or holds a value that is refused.
-    pub fn build(&self, settings: &Settings) -> Result<Box<dyn Objective>, BuildError> {
-        if let Some(name) = settings
-            .keys()
-            .find(|name| !self.parameters.iter().any(|p| p.name == **name))
-        {
-            let known: Vec<_> = self.parameters.iter().map(|p| format!("`{}`", p.name)).collect();
-            let known = if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
-            };
-            return Err(BuildError::Unknown {
-                objective: self.name,
-                parameter: name.clone(),
-                known,
-            });
-        }
-        let value = |name: &str| {
-            settings.get(name).copied().unwrap_or_else(|| {
-                let declared = self.parameters.iter().find(|parameter| parameter.name == name);
-                declared
-                    .unwrap_or_else(|| panic!("{} declares no parameter `{name}`", self.name))
-                    .default
-            })
-        };
-        Ok((self.build)(&value)?)
-    }
-
-    /// The Rust expression that makes the objective with `settings`.
-    pub fn rust_with(&self, settings: &Settings) -> String {
-        self.parameters
-            .iter()
-            .fold(self.rust.to_owned(), |text, parameter| {
-                let value = settings.get(parameter.name).copied().unwrap_or(parameter.default);
-                text.replace(&format!("{{{}}}", parameter.name), &rust_number(value))
-            })
-    }
-}
-
-/// A float literal of at most three significant digits' rounding.
-fn rust_number(value: f64) -> String {
-    let text = format!("{:?}", format!("{value:.3e}").parse::<f64>().unwrap_or(value));
-    text
 }

@@ -13,6 +13,7 @@ mod moco;
 mod msbreg;
 mod multiview_centroid;
 mod other_views;
+mod pages;
 mod predictor;
 mod sim_siam;
 mod singular_value;
@@ -36,7 +37,12 @@ pub use vicreg::{VicRegLoss, VicRegLossConfig};
 
 use burn::tensor::Tensor;
 
+use crate::objective::ObjectiveEntry;
 use crate::quantity::{Case, Outputs, Quantity, QuantityError};
+
+pub(crate) fn objectives() -> Vec<ObjectiveEntry> {
+    pages::objectives()
+}
 
 pub(crate) fn quantities() -> Vec<Quantity> {
     [

@@ -4,7 +4,7 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use thalweg::catalogue;
-use thalweg::objective::{Batch, Model, Needs, Objective, ObjectiveEntry, Progress, Settings};
+use thalweg::objective::{Batch, Model, Needs, Objective, ObjectiveEntry, Progress, Settings, Task};
 use thalweg_kernels::random::Stream;
 
 /// The inputs are the scores.
@@ -64,8 +64,7 @@ fn cases() -> Vec<Case> {
 
 /// Objectives that need nothing but scores and targets.
 fn objectives() -> Vec<(&'static ObjectiveEntry, Box<dyn Objective>)> {
-    catalogue::objectives()
-        .iter()
+    catalogue::objectives_for(Task::Classification)
         .filter(|entry| entry.family == "classification")
         .map(|entry| (entry, entry.build(&Settings::new()).expect("defaults build")))
         .filter(|(_, objective)| objective.needs() == Needs::default())

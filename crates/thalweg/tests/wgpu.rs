@@ -6,7 +6,7 @@
 use burn::tensor::{Device, DeviceKind, Int, Tensor, TensorData};
 use thalweg::catalogue;
 use thalweg::contrastive::NtXentLossConfig;
-use thalweg::objective::{Batch, Model, Needs, ObjectiveEntry, Progress, Settings};
+use thalweg::objective::{Batch, Model, Needs, ObjectiveEntry, Progress, Settings, Task};
 use thalweg_kernels::random::Stream;
 
 const BATCH: usize = 6;
@@ -92,7 +92,7 @@ fn differs(found: &(f64, Vec<f64>), expected: &(f64, Vec<f64>)) -> bool {
 #[test]
 fn classification_objectives_are_those_of_the_kernels() {
     let (device, host) = (Device::wgpu(DeviceKind::DefaultDevice), Device::flex());
-    let entries = catalogue::objectives().iter().filter(|entry| {
+    let entries = catalogue::objectives_for(Task::Classification).filter(|entry| {
         let needs = |entry: &ObjectiveEntry| entry.build(&Settings::new()).expect("defaults build").needs();
         entry.family == "classification" && needs(entry) == Needs::default()
     });

@@ -20,7 +20,7 @@ const VALUES: usize = 13;
 /// Columns for a difference and its interval; the rest of 80 is for what it says.
 const DIFFERENCES: usize = 23;
 
-/// Columns for a metric among all of them.
+/// Least columns for a metric among all of them.
 const METRIC: usize = 6;
 
 /// # Errors
@@ -35,7 +35,8 @@ pub fn write(out: &mut dyn Write, comparison: &Comparison, written: &Written) ->
             "labels as they are".to_owned()
         };
         writeln!(out)?;
-        heading(out, &format!("By {}, best first", metric.title), &noise)?;
+        let labels = comparison.protocol.unseen().unwrap_or(&noise);
+        heading(out, &format!("By {}, best first", metric.title), labels)?;
         ranking(out, comparison, condition, metric)?;
         writeln!(out)?;
         all_metrics(out, condition)?;
@@ -89,6 +90,16 @@ fn about(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
             "teacher: {}, {:.1}% right on the test split",
             teacher.description,
             100.0 * teacher.accuracy
+        ));
+    }
+    if let Some(untrained) = protocol.untrained.get(&protocol.metric)
+        && let Some(metric) = metrics::find(&protocol.metric)
+    {
+        lines.push(format!(
+            "an encoder with its first weights: {} {}{}",
+            metric.title,
+            metric.format.value(untrained.mean),
+            metric.unit
         ));
     }
     if let Some(attack) = &protocol.attack {
@@ -174,6 +185,13 @@ fn short_name(metric: &Metric) -> &'static str {
         "bag_mae" => "bMAE",
         "rmse" => "RMSE",
         "r2" => "R²",
+        "probe_accuracy" => "probe",
+        "knn_accuracy" => "NN",
+        "view_probe_accuracy" => "probe′",
+        "view_knn_accuracy" => "NN′",
+        "rankme" => "rank",
+        "alignment" => "align",
+        "uniformity" => "unif",
         other => other,
     }
 }
@@ -192,16 +210,17 @@ fn all_metrics(out: &mut dyn Write, condition: &Condition) -> io::Result<()> {
             shown.retain(|metric| metric.name != least);
         }
     }
+    let wide = METRIC + usize::from(NAMES - 1 + (METRIC + 1) * shown.len() <= width());
     let heads: String = shown
         .iter()
-        .map(|metric| format!("{:>METRIC$}", short_name(metric)))
+        .map(|metric| format!("{:>wide$}", short_name(metric)))
         .collect();
     let title = format!("{}{heads}", padded("", NAMES - 1));
     writeln!(out, "{}", styled(FAINT, &title))?;
     for entry in &condition.entries {
         let cells: String = shown
             .iter()
-            .map(|metric| format!("{:>METRIC$}", cell(entry, metric)))
+            .map(|metric| format!("{:>wide$}", cell(entry, metric)))
             .collect();
         writeln!(
             out,
@@ -245,7 +264,7 @@ fn cell(entry: &Entry, metric: &Metric) -> String {
         value if value.abs() >= 1000.0 => format!("{value:.0}"),
         value if value.abs() >= 10.0 => format!("{value:.1}"),
         value if metric.unit == "%" => format!("{value:.1}"),
-        value => format!("{value:.3}"),
+        value => format!("{value:.3}").replace('-', "−"),
     }
 }
 

@@ -56,6 +56,7 @@ pub fn json(entry: &ObjectiveEntry) -> Value {
         "name": entry.name,
         "title": entry.title,
         "family": entry.family,
+        "tasks": entry.tasks().iter().map(|task| task.name()).collect::<Vec<_>>(),
         "formula": entry.formula,
         "shapes": entry.shapes,
         "good_for": entry.good_for,
@@ -86,7 +87,9 @@ pub fn page(
     settings: &Settings,
     curve: Option<&[Point]>,
 ) -> io::Result<()> {
-    layout::heading(out, entry.title, &format!("objective · {}", entry.family))?;
+    let tasks: Vec<_> = entry.tasks().iter().map(|task| task.name()).collect();
+    let about = format!("objective · {} · for {}", entry.family, tasks.join(" and "));
+    layout::heading(out, entry.title, &about)?;
     writeln!(out, "{}\n", styled(NAME, entry.name))?;
     for line in formula(entry.formula, layout::width() - 2) {
         writeln!(out, "  {line}")?;

@@ -1,6 +1,7 @@
 //! What follows from a comparison: one sentence, its evidence, and the Rust that uses it.
 
 use thalweg::catalogue;
+use thalweg::objective::Build;
 
 use crate::metrics::{self, Format, Metric};
 use crate::results::{Comparison, Condition, Difference, Entry, Finding, Recommendation};
@@ -64,14 +65,15 @@ fn find<'a>(condition: &'a Condition, name: &str) -> Option<&'a Entry> {
 
 fn title(name: &str) -> String {
     let title = catalogue::objective(name).map_or(name, |entry| entry.title);
-    // Lower case inside a sentence, unless it is a name of capitals such as TRADES.
-    let mut letters = title.chars();
-    match (letters.next(), letters.next()) {
-        (Some(first), Some(second)) if second.is_lowercase() => {
-            first.to_lowercase().chain([second]).chain(letters).collect()
-        }
-        _ => title.to_owned(),
+    // Lower case inside a sentence, unless it is a name with capitals such as TRADES or SigLIP.
+    let first = title.split(' ').next().unwrap_or_default();
+    if first.chars().filter(|letter| letter.is_uppercase()).count() > 1 {
+        return title.to_owned();
     }
+    let mut letters = title.chars();
+    letters.next().map_or_else(String::new, |letter| {
+        letter.to_lowercase().chain(letters).collect()
+    })
 }
 
 fn challenger(comparison: &Comparison, metric: &Metric, name: &str) -> Recommendation {
@@ -202,10 +204,12 @@ fn code(comparison: &Comparison, name: &str) -> String {
         .last()
         .map(|entry| entry.parameters.clone())
         .unwrap_or_default();
-    let call = if entry.shapes.starts_with("logits") {
-        "let loss = objective.forward(model.forward(inputs), targets);"
-    } else {
-        "let loss = objective.loss(&model, &batch, &progress, &mut random);"
+    let call = match entry.build {
+        Build::Embeddings { .. } => "let loss = objective.loss(&views, &progress, &mut random);",
+        Build::Scores(_) if entry.shapes.starts_with("logits") => {
+            "let loss = objective.forward(model.forward(inputs), targets);"
+        }
+        Build::Scores(_) => "let loss = objective.loss(&model, &batch, &progress, &mut random);",
     };
     format!(
         "use {};\nlet mut objective = {};\n{call}",

@@ -1,9 +1,9 @@
 //! From the outcomes of trials to the record of a comparison.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use thalweg::objective::{ObjectiveEntry, Settings, margin_curve};
+use thalweg::objective::{ObjectiveEntry, Settings, Task, margin_curve};
 use thalweg::robustness::Norm;
 use thalweg_data::Dataset;
 
@@ -38,7 +38,7 @@ impl Checked<'_> {
             seeds: self.plan.seeds,
             epochs: self.epochs,
             batch_size: self.plan.batch_size,
-            tuning_trials: self.tuning_trials(),
+            tuning_trials: self.rounds.tuning_trials(),
             metric: self.metric.name.to_owned(),
             baseline: self.baseline().to_owned(),
             attack: self
@@ -49,6 +49,8 @@ impl Checked<'_> {
                     Norm::L2 => format!("l_2:{epsilon}"),
                 }),
             teacher: None,
+            task: Task::Classification,
+            untrained: BTreeMap::new(),
         }
     }
 
@@ -193,6 +195,9 @@ fn curve_along_margins(
     settings: &Settings,
     classes: usize,
 ) -> Result<Vec<MarginPoint>, LabError> {
+    if !objective.tasks().contains(&Task::Classification) {
+        return Ok(Vec::new());
+    }
     let objective = objective.build(settings)?;
     let Some(loss) = objective.on_scores() else {
         return Ok(Vec::new());

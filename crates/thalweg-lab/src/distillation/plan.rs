@@ -4,10 +4,11 @@
 //! Methods run with the parameters of their papers unless told otherwise: nothing is tuned, so nothing is held out to tune
 //! by, and the students train on all that the teacher trained on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg::catalogue;
-use thalweg::objective::{ObjectiveEntry, Settings};
+use thalweg::objective::{ObjectiveEntry, Settings, Task};
 use thalweg_data::Dataset;
 
 use super::Teacher;
@@ -279,6 +280,8 @@ impl Checked<'_> {
                 description: teacher.description().to_owned(),
                 accuracy: teacher.accuracy(&test.rows, &test.labels),
             }),
+            task: Task::Classification,
+            untrained: BTreeMap::new(),
         })
     }
 }

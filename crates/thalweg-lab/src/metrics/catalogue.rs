@@ -1,6 +1,8 @@
 //! The metrics there are: what each is called, which way is better, and how its values are written.
 
-/// A metric of a classifier on a test split.
+use thalweg::objective::Task;
+
+/// A metric of a model on a test split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
     /// Name on the command line and in records.
@@ -15,6 +17,8 @@ pub struct Metric {
     pub direction: Direction,
     /// How its values are written.
     pub format: Format,
+    /// What is judged by it.
+    pub task: Task,
 }
 
 /// Which way is better.
@@ -102,14 +106,11 @@ pub const CATALOGUE: &[Metric] = &[
         "root mean square error of single predictions",
         "",
     ),
-    Metric {
-        name: "r2",
-        title: "R²",
-        meaning: "share of the variance that single predictions explain",
-        unit: "",
-        direction: Direction::HigherIsBetter,
-        format: Format::Number,
-    },
+    more(
+        "r2",
+        "R²",
+        "share of the variance that single predictions explain",
+    ),
     cost(
         "ece_equal_width",
         "ECE, equal width",
@@ -122,6 +123,50 @@ pub const CATALOGUE: &[Metric] = &[
         "gap between confidence and accuracy, over 15 bins of equally many samples",
         "",
     ),
+    share(
+        "probe_accuracy",
+        "probe accuracy",
+        "samples that a logistic classifier of the features takes for what they are",
+    )
+    .of(Task::SelfSupervised),
+    share(
+        "knn_accuracy",
+        "20-NN accuracy",
+        "samples that their 20 nearest neighbours by features take for what they are",
+    )
+    .of(Task::SelfSupervised),
+    share(
+        "view_probe_accuracy",
+        "probe accuracy on views",
+        "the same of the probe on views of the samples",
+    )
+    .of(Task::SelfSupervised),
+    share(
+        "view_knn_accuracy",
+        "20-NN accuracy on views",
+        "the same of the neighbours on views of the samples",
+    )
+    .of(Task::SelfSupervised),
+    more(
+        "rankme",
+        "RankMe",
+        "effective number of dimensions of the embeddings",
+    )
+    .of(Task::SelfSupervised),
+    cost(
+        "alignment",
+        "alignment",
+        "mean squared distance of two views on the unit sphere",
+        "",
+    )
+    .of(Task::SelfSupervised),
+    cost(
+        "uniformity",
+        "uniformity",
+        "logarithm of the mean Gaussian potential of pairs on the unit sphere",
+        "",
+    )
+    .of(Task::SelfSupervised),
 ];
 
 const fn share(name: &'static str, title: &'static str, meaning: &'static str) -> Metric {
@@ -132,6 +177,7 @@ const fn share(name: &'static str, title: &'static str, meaning: &'static str) -
         unit: "%",
         direction: Direction::HigherIsBetter,
         format: Format::Percent,
+        task: Task::Classification,
     }
 }
 
@@ -143,6 +189,14 @@ const fn cost(name: &'static str, title: &'static str, meaning: &'static str, un
         unit,
         direction: Direction::LowerIsBetter,
         format: Format::Number,
+        task: Task::Classification,
+    }
+}
+
+const fn more(name: &'static str, title: &'static str, meaning: &'static str) -> Metric {
+    Metric {
+        direction: Direction::HigherIsBetter,
+        ..cost(name, title, meaning, "")
     }
 }
 
@@ -152,6 +206,10 @@ pub fn find(name: &str) -> Option<&'static Metric> {
 }
 
 impl Metric {
+    const fn of(self, task: Task) -> Self {
+        Self { task, ..self }
+    }
+
     /// Whether more is better.
     pub fn higher_is_better(&self) -> bool {
         self.direction == Direction::HigherIsBetter

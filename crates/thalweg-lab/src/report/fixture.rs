@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use thalweg::objective::Task;
 use thalweg_kernels::random::Stream;
 
 use crate::metrics::{self, Scores};
@@ -75,6 +76,8 @@ fn comparison(classes: &[&str], noises: &[f64], seeds: usize, objectives: usize)
         baseline: "cross_entropy".to_owned(),
         attack: None,
         teacher: None,
+        task: Task::Classification,
+        untrained: BTreeMap::new(),
     };
     Comparison {
         command: "thalweg compare --noise 0,0.2,0.4 --seeds 8".to_owned(),

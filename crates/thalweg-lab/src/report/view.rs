@@ -153,7 +153,7 @@ impl ConditionView {
         let (metric_columns, metric_rows) = tables::all_metrics(condition);
         Self {
             id: id("results"),
-            heading: heading(condition.noise, &comparison.data),
+            heading: heading(condition.noise, &comparison.data, protocol),
             value_heading: text::labelled(&text::title(metric), text::unit(metric, "")),
             difference_heading: text::labelled("difference", format.difference_unit()),
             ranking: condition
@@ -206,8 +206,10 @@ fn compared<'a>(condition: &'a Condition, protocol: &Protocol) -> Vec<&'a Entry>
     best.into_iter().chain(other).collect()
 }
 
-fn heading(noise: f64, data: &DataSummary) -> String {
-    if data.bags.is_some() {
+fn heading(noise: f64, data: &DataSummary, protocol: &Protocol) -> String {
+    if let Some(unseen) = protocol.unseen() {
+        format!("Trained with {unseen}")
+    } else if data.bags.is_some() {
         "Learnt from bags".to_owned()
     } else if noise == 0.0 {
         "No label noise".to_owned()
@@ -261,15 +263,21 @@ fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
         );
         facts.push(("Imbalance", fact));
     }
-    facts.push(match &data.bags {
-        Some(bags) => ("Bags", bags.words()),
-        None => (
+    facts.push(match (&data.bags, protocol.unseen()) {
+        (Some(bags), _) => ("Bags", bags.words()),
+        (None, Some(unseen)) => ("In training", unseen.to_owned()),
+        (None, None) => (
             "Label noise",
             format!("{} % of the training labels", noise.join(", ")),
         ),
     });
     if let Some(attack) = &protocol.attack {
         facts.push(("Attack", attack.clone()));
+    }
+    if let Some(untrained) = protocol.untrained.get(&protocol.metric) {
+        let format = text::format(&protocol.metric);
+        let fact = format!("{}, with its first weights", text::plus_minus(format, untrained));
+        facts.push(("Untrained encoder", fact));
     }
     if let Some(teacher) = &protocol.teacher {
         let fact = format!(

@@ -255,8 +255,8 @@ impl Prepared {
         is_image(&self.dataset).then_some((0.0, 1.0))
     }
 
-    /// The inputs `[rows, features]` of some samples.
-    pub fn inputs(&self, rows: &[usize], device: &Device) -> Tensor<2> {
+    /// The inputs of some samples, row-major.
+    pub fn features(&self, rows: &[usize]) -> Vec<f32> {
         let width = self.dataset.width();
         let mut features = Vec::with_capacity(rows.len() * width);
         for &row in rows {
@@ -265,7 +265,13 @@ impl Prepared {
         if let Some(scaler) = &self.scaler {
             scaler.apply(&mut features);
         }
-        Tensor::from_data(TensorData::new(features, [rows.len(), width]), device)
+        features
+    }
+
+    /// The inputs `[rows, features]` of some samples.
+    pub fn inputs(&self, rows: &[usize], device: &Device) -> Tensor<2> {
+        let shape = [rows.len(), self.dataset.width()];
+        Tensor::from_data(TensorData::new(self.features(rows), shape), device)
     }
 }
 

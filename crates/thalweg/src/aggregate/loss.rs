@@ -18,7 +18,8 @@ use super::{Bags, SOURCE, bags};
 use crate::bridge::{constant, with_gradients};
 use crate::config::require;
 use crate::objective::{
-    Batch, Descend, GradientObjective, Needs, ObjectiveEntry, Parameter, Progress, Scale, ScoreGradient,
+    Batch, Build, Descend, GradientObjective, Needs, ObjectiveEntry, Parameter, Progress, Scale,
+    ScoreGradient,
 };
 use crate::quantity::{Case, Outputs, Quantity, QuantityError};
 use crate::{ConfigError, Reduction};
@@ -220,10 +221,10 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         }],
         rust: "AggregateLossConfig::new().with_rho({rho}).init()?",
         path: "thalweg::aggregate::AggregateLossConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = AggregateLossConfig::new().with_rho(value("rho"));
             Ok(Box::new(Descend(config.init()?)))
-        },
+        }),
     };
     vec![
         ObjectiveEntry {
@@ -233,11 +234,11 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             when: "Only means of groups are known, groups are small or signals strong.",
             parameters: Vec::new(),
             rust: "AggregateLossConfig::new().with_rho(0.0).init()?",
-            build: |_| {
+            build: Build::Scores(|_| {
                 Ok(Box::new(Descend(
                     AggregateLossConfig::new().with_rho(0.0).init()?,
                 )))
-            },
+            }),
             ..interpolating.clone()
         },
         ObjectiveEntry {
@@ -247,11 +248,11 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             when: "Only means of groups are known, and there is more noise than signal in them.",
             parameters: Vec::new(),
             rust: "AggregateLossConfig::new().with_rho(1.0).init()?",
-            build: |_| {
+            build: Build::Scores(|_| {
                 Ok(Box::new(Descend(
                     AggregateLossConfig::new().with_rho(1.0).init()?,
                 )))
-            },
+            }),
             ..interpolating.clone()
         },
         interpolating,

@@ -17,7 +17,7 @@ use super::LogitLoss;
 use super::of_target::{SHAPES, TargetFunction, rest_of};
 use super::rowwise::RowwiseLoss;
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::{ConfigError, Reduction};
 
 /// The passive part.
@@ -186,7 +186,7 @@ fn entry(name: &'static str, title: &'static str, formula: &'static str) -> Obje
         }],
         rust: "",
         path: "thalweg::classification::{ActivePassiveLossConfig, Passive}",
-        build: |_| unreachable!("every entry has its own"),
+        build: Build::Scores(|_| unreachable!("every entry has its own")),
     }
 }
 
@@ -206,11 +206,11 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             parameters: vec![],
             rust: "ActivePassiveLossConfig::new(Passive::ReverseCrossEntropy)\n    \
                    .with_active_weight(1.0).with_passive_weight(0.0).init()?",
-            build: |_| {
+            build: Build::Scores(|_| {
                 let config =
                     ActivePassiveLossConfig::new(Passive::ReverseCrossEntropy).with_active_weight(1.0);
                 Ok(Box::new(config.with_passive_weight(0.0).init()?))
-            },
+            }),
             ..entry(
                 "normalized_cross_entropy",
                 "Normalised cross-entropy",
@@ -220,7 +220,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         ObjectiveEntry {
             rust: "ActivePassiveLossConfig::new(Passive::ReverseCrossEntropy)\n    \
                    .with_active_weight({alpha}).with_passive_weight(10.0 - {alpha}).init()?",
-            build: |value| of_ten(Passive::ReverseCrossEntropy, value("alpha")),
+            build: Build::Scores(|value| of_ten(Passive::ReverseCrossEntropy, value("alpha"))),
             ..entry(
                 "nce_rce",
                 "Normalised and reverse cross-entropy",
@@ -231,7 +231,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             source: "Zhou et al., ICML 2021",
             rust: "ActivePassiveLossConfig::new(Passive::AGCE)\n    \
                    .with_active_weight({alpha}).with_passive_weight(10.0 - {alpha}).init()?",
-            build: |value| of_ten(Passive::AGCE, value("alpha")),
+            build: Build::Scores(|value| of_ten(Passive::AGCE, value("alpha"))),
             ..entry(
                 "nce_agce",
                 "Normalised and asymmetric generalised CE",
@@ -242,7 +242,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             source: "Zhou et al., ICML 2021",
             rust: "ActivePassiveLossConfig::new(Passive::AUL)\n    \
                    .with_active_weight({alpha}).with_passive_weight(10.0 - {alpha}).init()?",
-            build: |value| of_ten(Passive::AUL, value("alpha")),
+            build: Build::Scores(|value| of_ten(Passive::AUL, value("alpha"))),
             ..entry(
                 "nce_aul",
                 "Normalised CE and asymmetric unhinged loss",

@@ -22,7 +22,7 @@ use super::logit_normalization::LogitNormalization;
 use super::rowwise::{FusedLoss, RowwiseLoss, host_scores, log_prob_of_target};
 use crate::bridge::{CpuFloats, Floats, class_indices, constant};
 use crate::config::require;
-use crate::objective::{Batch, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale};
+use crate::objective::{Batch, Build, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale};
 use crate::quantity::{Outputs, Quantity};
 use crate::{ConfigError, Reduction};
 use rule::{FixedPoint, Rule};
@@ -247,10 +247,10 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         ],
         rust: "AldrKlConfig::new().with_lambda0({lambda0}).with_margin({margin}).init()?",
         path: "thalweg::classification::AldrKlConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = AldrKlConfig::new().with_lambda0(value("lambda0"));
             Ok(Box::new(config.with_margin(value("margin")).init()?))
-        },
+        }),
     }]
 }
 

@@ -7,7 +7,7 @@ use burn::config::Config;
 use super::LogitLoss;
 use super::of_probabilities::{OfProbabilities, ProbabilityFunction};
 use super::of_target::SHAPES;
-use crate::objective::ObjectiveEntry;
+use crate::objective::{Build, ObjectiveEntry};
 use crate::{ConfigError, Reduction};
 
 /// Configuration of the Brier loss.
@@ -58,7 +58,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         parameters: vec![],
         rust: "BrierLossConfig::new().init()?",
         path: "thalweg::classification::BrierLossConfig",
-        build: |_| Ok(Box::new(BrierLossConfig::new().init()?)),
+        build: Build::Scores(|_| Ok(Box::new(BrierLossConfig::new().init()?))),
     }]
 }
 

@@ -13,7 +13,7 @@ use thalweg_kernels::rowwise::{Coefficients, Member, Row};
 use super::LogitLoss;
 use super::rowwise::{RowwiseLoss, log_prob_of_target};
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::quantity::{Outputs, Quantity};
 use crate::{ConfigError, Reduction};
 
@@ -151,7 +151,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         }],
         rust: "CompSumLossConfig::new().with_tau({tau}).init()?",
         path: PATH,
-        build: |value| trained(value("tau")),
+        build: Build::Scores(|value| trained(value("tau"))),
     };
     vec![
         ObjectiveEntry {
@@ -169,7 +169,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             when_not: "A noticeable share of labels is wrong: it will learn them by heart.",
             parameters: vec![],
             rust: "CompSumLossConfig::new().init()?",
-            build: |_| trained(1.0),
+            build: Build::Scores(|_| trained(1.0)),
             ..common.clone()
         },
         ObjectiveEntry {
@@ -188,7 +188,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
                 scale: Scale::Linear,
             }],
             rust: "CompSumLossConfig::new().with_tau(1.0 + {q}).init()?",
-            build: |value| {
+            build: Build::Scores(|value| {
                 let q = require(
                     "generalized_cross_entropy",
                     "q",
@@ -197,7 +197,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
                     |q| q > 0.0 && q <= 1.0,
                 )?;
                 trained(1.0 + q)
-            },
+            }),
             ..common.clone()
         },
         ObjectiveEntry {
@@ -210,7 +210,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             source: "Ghosh, Kumar, Sastry, AAAI 2017; comp-sum with τ = 2",
             parameters: vec![],
             rust: "CompSumLossConfig::new().with_tau(2.0).init()?",
-            build: |_| trained(2.0),
+            build: Build::Scores(|_| trained(2.0)),
             ..common.clone()
         },
         ObjectiveEntry {
@@ -223,7 +223,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             source: "Weston, Watkins 1998; comp-sum with τ = 0",
             parameters: vec![],
             rust: "CompSumLossConfig::new().with_tau(0.0).with_max_exponent(Some(20.0)).init()?",
-            build: |_| trained(0.0),
+            build: Build::Scores(|_| trained(0.0)),
             ..common.clone()
         },
         common,

@@ -27,7 +27,7 @@ use crate::ConfigError;
 use crate::bridge::{class_indices, constant, with_gradients};
 use crate::config::require;
 use crate::objective::{
-    Batch, Descend, GradientObjective, ObjectiveEntry, Parameter, Progress, Scale, ScoreGradient,
+    Batch, Build, Descend, GradientObjective, ObjectiveEntry, Parameter, Progress, Scale, ScoreGradient,
 };
 
 /// Where the magnitudes of derivatives come from.
@@ -219,11 +219,11 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         }],
         rust: "EnsLossConfig::new().with_magnitudes(Magnitudes::box_cox({lambda})).init()?",
         path: "thalweg::classification::{EnsLossConfig, Magnitudes}",
-        build: |value| {
+        build: Build::Scores(|value| {
             let magnitudes = Magnitudes::box_cox(value("lambda"));
             let config = EnsLossConfig::new().with_magnitudes(magnitudes);
             Ok(Box::new(Descend(config.init()?)))
-        },
+        }),
     }]
 }
 

@@ -9,7 +9,7 @@ use thalweg_kernels::rowwise::{Coefficients, Member, Row};
 use super::LogitLoss;
 use super::rowwise::{RowwiseLoss, log_prob_of_target};
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::quantity::Quantity;
 use crate::{ConfigError, Reduction};
 
@@ -95,11 +95,11 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         }],
         rust: "FocalLossConfig::new().with_gamma({gamma}).init()?",
         path: "thalweg::classification::FocalLossConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             Ok(Box::new(
                 FocalLossConfig::new().with_gamma(value("gamma")).init()?,
             ))
-        },
+        }),
     }]
 }
 

@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 use super::LogitLoss;
 use super::of_target::{OfTarget, SHAPES, TargetFunction, rest_of};
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::{ConfigError, Reduction};
 
 /// Configuration of the Jensen-Shannon loss.
@@ -101,10 +101,10 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         }],
         rust: "JensenShannonLossConfig::new().with_label_weight({label_weight}).init()?",
         path: "thalweg::classification::JensenShannonLossConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = JensenShannonLossConfig::new().with_label_weight(value("label_weight"));
             Ok(Box::new(config.init()?))
-        },
+        }),
     }]
 }
 

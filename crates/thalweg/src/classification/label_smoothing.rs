@@ -10,7 +10,7 @@ use thalweg_kernels::rowwise::{Coefficients, Member, Row};
 use super::LogitLoss;
 use super::rowwise::{RowwiseLoss, log_prob_of_target};
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::quantity::Quantity;
 use crate::{ConfigError, Reduction};
 
@@ -87,13 +87,13 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         }],
         rust: "LabelSmoothingLossConfig::new().with_smoothing({smoothing}).init()?",
         path: "thalweg::classification::LabelSmoothingLossConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             Ok(Box::new(
                 LabelSmoothingLossConfig::new()
                     .with_smoothing(value("smoothing"))
                     .init()?,
             ))
-        },
+        }),
     }]
 }
 

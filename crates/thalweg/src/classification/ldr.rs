@@ -18,7 +18,7 @@ use super::margins::{Average, Largest, OfMargins, Worst, into_margins};
 use super::rowwise::{RowwiseLoss, host_scores, log_prob_of_target};
 use crate::bridge::{class_indices, constant};
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::quantity::{Outputs, Quantity};
 use crate::{ConfigError, Reduction};
 
@@ -221,10 +221,10 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         parameters: vec![LAMBDA, MARGIN],
         rust: "LdrKlLossConfig::new().with_lambda({lambda}).with_margin({margin}).init()?",
         path: "thalweg::classification::LdrKlLossConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = LdrKlLossConfig::new().with_lambda(value("lambda"));
             Ok(Box::new(config.with_margin(value("margin")).init()?))
-        },
+        }),
     }]
 }
 

@@ -10,7 +10,7 @@ use super::LogitLoss;
 use super::ldr::{COLD, LAMBDA, MARGIN, SOURCE, require_lambda, require_margin};
 use super::logit_normalization::LogitNormalization;
 use super::margins::{Average, Largest, OfMargins, Worst, descending, weighted};
-use crate::objective::ObjectiveEntry;
+use crate::objective::{Build, ObjectiveEntry};
 use crate::quantity::Quantity;
 use crate::{ConfigError, Reduction};
 
@@ -106,10 +106,10 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         parameters: vec![LAMBDA, MARGIN],
         rust: "LdrEuclideanLossConfig::new().with_lambda({lambda}).with_margin({margin}).init()?",
         path: "thalweg::classification::LdrEuclideanLossConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = LdrEuclideanLossConfig::new().with_lambda(value("lambda"));
             Ok(Box::new(config.with_margin(value("margin")).init()?))
-        },
+        }),
     }]
 }
 

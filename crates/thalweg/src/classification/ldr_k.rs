@@ -11,7 +11,7 @@ use super::ldr::{COLD, LAMBDA, MARGIN, SOURCE, require_lambda, require_margin};
 use super::logit_normalization::LogitNormalization;
 use super::margins::{Average, OfMargins, Worst, descending, weighted};
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::quantity::Quantity;
 use crate::{ConfigError, Reduction};
 
@@ -157,11 +157,11 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         ],
         rust: "LdrKLossConfig::new().with_k({k} as usize).with_lambda({lambda}).with_margin({margin}).init()?",
         path: "thalweg::classification::LdrKLossConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = LdrKLossConfig::new().with_k(value("k") as usize);
             let config = config.with_lambda(value("lambda")).with_margin(value("margin"));
             Ok(Box::new(config.init()?))
-        },
+        }),
     }]
 }
 

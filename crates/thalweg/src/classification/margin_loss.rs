@@ -13,7 +13,7 @@ use super::LogitLoss;
 use super::binary_margins::{margin, margins_of, put_slope};
 use super::of_target::SHAPES;
 use crate::config::require;
-use crate::objective::ObjectiveEntry;
+use crate::objective::{Build, ObjectiveEntry};
 use crate::quantity::{Case, Quantity, QuantityError};
 use crate::{ConfigError, Reduction};
 
@@ -161,7 +161,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         parameters: Vec::new(),
         rust: "MarginLossConfig::new(MarginLoss::Logistic).init()?",
         path: "thalweg::classification::{MarginLoss, MarginLossConfig}",
-        build: |_| Ok(Box::new(MarginLossConfig::new(MarginLoss::Logistic).init()?)),
+        build: Build::Scores(|_| Ok(Box::new(MarginLossConfig::new(MarginLoss::Logistic).init()?))),
     };
     vec![
         logistic.clone(),
@@ -173,7 +173,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             when: "A support vector machine is wanted, with two classes or one against the rest.",
             when_not: "Probabilities are wanted, or many classes overlap.",
             rust: "MarginLossConfig::new(MarginLoss::Hinge).init()?",
-            build: |_| Ok(Box::new(MarginLossConfig::new(MarginLoss::Hinge).init()?)),
+            build: Build::Scores(|_| Ok(Box::new(MarginLossConfig::new(MarginLoss::Hinge).init()?))),
             ..logistic.clone()
         },
         ObjectiveEntry {
@@ -184,7 +184,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             when: "As the hinge, with a smooth minimum and more weight on what is far wrong.",
             when_not: "Labels are noisy: what is far wrong weighs most.",
             rust: "MarginLossConfig::new(MarginLoss::SquaredHinge).init()?",
-            build: |_| Ok(Box::new(MarginLossConfig::new(MarginLoss::SquaredHinge).init()?)),
+            build: Build::Scores(|_| Ok(Box::new(MarginLossConfig::new(MarginLoss::SquaredHinge).init()?))),
             ..logistic.clone()
         },
         ObjectiveEntry {
@@ -195,10 +195,10 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             when: "The loss of boosting is wanted, on separable classes with clean labels.",
             when_not: "A label may be wrong: one sample far on the wrong side outweighs all others.",
             rust: "MarginLossConfig::new(MarginLoss::Exponential).with_max_exponent(Some(20.0)).init()?",
-            build: |_| {
+            build: Build::Scores(|_| {
                 let config = MarginLossConfig::new(MarginLoss::Exponential);
                 Ok(Box::new(config.with_max_exponent(Some(STRAIGHT_FROM)).init()?))
-            },
+            }),
             ..logistic.clone()
         },
         ObjectiveEntry {
@@ -210,7 +210,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             when_not: "Labels are noisy: it looks at what is hard, and wrong labels are.",
             source: "Lin, Goyal, Girshick, He, Dollar, ICCV 2017",
             rust: "MarginLossConfig::new(MarginLoss::BinaryFocal).init()?",
-            build: |_| Ok(Box::new(MarginLossConfig::new(MarginLoss::BinaryFocal).init()?)),
+            build: Build::Scores(|_| Ok(Box::new(MarginLossConfig::new(MarginLoss::BinaryFocal).init()?))),
             ..logistic
         },
     ]

@@ -10,7 +10,7 @@ use super::LogitLoss;
 use super::ldr::require_margin;
 use super::margins::{AverageHinge, Largest, OfMargins};
 use super::of_target::SHAPES;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::{ConfigError, Reduction};
 
 /// Which violations of the margin count.
@@ -77,10 +77,10 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         }],
         rust: "MulticlassHingeLossConfig::new(Violations::Mean).with_margin({margin}).init()?",
         path: "thalweg::classification::{MulticlassHingeLossConfig, Violations}",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = MulticlassHingeLossConfig::new(Violations::Mean).with_margin(value("margin"));
             Ok(Box::new(config.init()?))
-        },
+        }),
     };
     let crammer_singer = ObjectiveEntry {
         name: "crammer_singer",
@@ -91,10 +91,10 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         when_not: "Labels are noisy, or classes overlap: it is not consistent without a dominant class.",
         source: "Crammer, Singer, JMLR 2001",
         rust: "MulticlassHingeLossConfig::new(Violations::Largest).with_margin({margin}).init()?",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = MulticlassHingeLossConfig::new(Violations::Largest).with_margin(value("margin"));
             Ok(Box::new(config.init()?))
-        },
+        }),
         ..weston_watkins.clone()
     };
     vec![weston_watkins, crammer_singer]

@@ -9,7 +9,7 @@ use super::LogitLoss;
 use super::of_probabilities::{OfProbabilities, ProbabilityFunction};
 use super::of_target::SHAPES;
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::{ConfigError, Reduction};
 
 /// Configuration of the robust log loss.
@@ -82,11 +82,11 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         }],
         rust: "RobustLogLossConfig::new().with_alpha({alpha}).init()?",
         path: "thalweg::classification::RobustLogLossConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             Ok(Box::new(
                 RobustLogLossConfig::new().with_alpha(value("alpha")).init()?,
             ))
-        },
+        }),
     }]
 }
 

@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 use super::LogitLoss;
 use super::of_target::{OfTarget, SHAPES, TargetFunction, rest_of};
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::{ConfigError, Reduction};
 
 /// Configuration of symmetric cross-entropy.
@@ -95,10 +95,10 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         ],
         rust: "SymmetricCrossEntropyLossConfig::new().with_balance({balance}).with_a({a}).init()?",
         path: "thalweg::classification::SymmetricCrossEntropyLossConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = SymmetricCrossEntropyLossConfig::new().with_balance(value("balance"));
             Ok(Box::new(config.with_a(value("a")).init()?))
-        },
+        }),
     }]
 }
 

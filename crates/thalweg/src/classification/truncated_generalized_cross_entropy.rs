@@ -13,7 +13,9 @@ use thalweg_kernels::random::Stream;
 use super::of_target::{OfTarget, SHAPES, TargetFunction};
 use super::{CompSumLossConfig, LogitLoss};
 use crate::config::require;
-use crate::objective::{Batch, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale, ScoreLoss};
+use crate::objective::{
+    Batch, Build, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale, ScoreLoss,
+};
 use crate::{ConfigError, Reduction};
 
 /// Configuration of truncated generalised cross-entropy.
@@ -150,10 +152,10 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         ],
         rust: "TruncatedGeneralizedCrossEntropyLossConfig::new().with_q({q}).with_k({k}).init_late()?",
         path: "thalweg::classification::TruncatedGeneralizedCrossEntropyLossConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = TruncatedGeneralizedCrossEntropyLossConfig::new().with_q(value("q"));
             Ok(Box::new(config.with_k(value("k")).init_late()?))
-        },
+        }),
     }]
 }
 

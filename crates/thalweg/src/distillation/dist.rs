@@ -15,7 +15,7 @@ use super::kd::{ce_weight, temperature, temperature_parameter, weight};
 use super::teacher_loss::check_pair;
 use super::{OneHeadDistillation, SHAPES, TaughtLoss};
 use crate::ConfigError;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::quantity::Quantity;
 
 /// Configuration of [`DistLoss`].
@@ -167,13 +167,13 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         rust: "DistConfig::new().with_beta({beta}).with_gamma({gamma}).with_temperature({temperature})\
                .with_ce_weight({ce_weight}).init()?",
         path: "thalweg::distillation::DistConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = DistConfig::new()
                 .with_beta(value("beta"))
                 .with_gamma(value("gamma"));
             let config = config.with_temperature(value("temperature"));
             Ok(Box::new(config.with_ce_weight(value("ce_weight")).init()?))
-        },
+        }),
     }]
 }
 

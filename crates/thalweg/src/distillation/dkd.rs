@@ -17,7 +17,7 @@ use super::kd::{ce_weight, temperature, temperature_parameter, weight};
 use super::teacher_loss::reduced;
 use super::{OneHeadDistillation, SHAPES, TaughtLoss};
 use crate::bridge::class_indices;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::quantity::Quantity;
 use crate::{ConfigError, Reduction};
 
@@ -239,13 +239,13 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         rust: "DkdConfig::new().with_alpha({alpha}).with_beta({beta}).with_temperature({temperature})\
                .with_ce_weight({ce_weight}).init()?",
         path: "thalweg::distillation::DkdConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = DkdConfig::new()
                 .with_alpha(value("alpha"))
                 .with_beta(value("beta"));
             let config = config.with_temperature(value("temperature"));
             Ok(Box::new(config.with_ce_weight(value("ce_weight")).init()?))
-        },
+        }),
     }]
 }
 

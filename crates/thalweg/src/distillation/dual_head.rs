@@ -15,7 +15,7 @@ use super::kd::{temperature_parameter, weight};
 use super::one_head::{ALPHA, GAMMA, SOURCE};
 use super::{AlignmentScope, BinaryDivergence, SHAPES, TeacherLoss};
 use crate::classification::{CompSumLossConfig, LogitLoss};
-use crate::objective::{Batch, Descent, DualHead, Model, Needs, Objective, ObjectiveEntry, Progress};
+use crate::objective::{Batch, Build, Descent, DualHead, Model, Needs, Objective, ObjectiveEntry, Progress};
 use crate::quantity::Quantity;
 use crate::{ConfigError, Reduction};
 
@@ -226,13 +226,13 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         rust: "DualHeadDistillationConfig::new().with_divergence(BinaryDivergence::Plain).with_alpha({alpha})\
                .with_gamma({gamma}).with_temperature({temperature}).init()?",
         path: "thalweg::distillation::{BinaryDivergence, DualHeadDistillationConfig}",
-        build: |value| {
+        build: Build::Scores(|value| {
             let variant = Variant {
                 divergence: BinaryDivergence::Plain,
                 alignment: None,
             };
             Ok(Box::new(build(value, variant)?))
-        },
+        }),
     };
     let norm = ObjectiveEntry {
         name: "dual_head_kl_norm",
@@ -241,13 +241,13 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         rust: "DualHeadDistillationConfig::new().with_alpha({alpha}).with_gamma({gamma})\
                .with_temperature({temperature}).init()?",
         path: "thalweg::distillation::DualHeadDistillationConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let variant = Variant {
                 divergence: BinaryDivergence::Normalized,
                 alignment: None,
             };
             Ok(Box::new(build(value, variant)?))
-        },
+        }),
         ..plain.clone()
     };
     let plain_aligned = ObjectiveEntry {
@@ -261,13 +261,13 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
                .with_gamma({gamma}).with_temperature({temperature})\
                .with_alignment(Some(AlignmentScope::Full)).init()?",
         path: "thalweg::distillation::*",
-        build: |value| {
+        build: Build::Scores(|value| {
             let variant = Variant {
                 divergence: BinaryDivergence::Plain,
                 alignment: Some(AlignmentScope::Full),
             };
             Ok(Box::new(build(value, variant)?))
-        },
+        }),
         ..plain.clone()
     };
     let norm_aligned = ObjectiveEntry {
@@ -278,13 +278,13 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         rust: "DualHeadDistillationConfig::new().with_alpha({alpha}).with_gamma({gamma})\
                .with_temperature({temperature}).with_alignment(Some(AlignmentScope::Full)).init()?",
         path: "thalweg::distillation::{AlignmentScope, DualHeadDistillationConfig}",
-        build: |value| {
+        build: Build::Scores(|value| {
             let variant = Variant {
                 divergence: BinaryDivergence::Normalized,
                 alignment: Some(AlignmentScope::Full),
             };
             Ok(Box::new(build(value, variant)?))
-        },
+        }),
         ..plain_aligned.clone()
     };
     vec![plain, norm, plain_aligned, norm_aligned]

@@ -13,7 +13,7 @@ use thalweg_kernels::real::Real;
 
 use super::{OneHeadDistillation, SHAPES, TeacherLoss};
 use crate::config::require;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::quantity::Quantity;
 use crate::{ConfigError, Reduction};
 
@@ -174,11 +174,11 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         rust: "KdConfig::new().with_temperature({temperature}).with_ce_weight({ce_weight})\
                .with_kd_weight({kd_weight}).init()?",
         path: "thalweg::distillation::KdConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = KdConfig::new().with_temperature(value("temperature"));
             let config = config.with_ce_weight(value("ce_weight"));
             Ok(Box::new(config.with_kd_weight(value("kd_weight")).init()?))
-        },
+        }),
     }]
 }
 

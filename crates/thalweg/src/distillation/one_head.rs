@@ -12,7 +12,7 @@ use super::kd::{temperature_parameter, weight};
 use super::{BinaryKlLossConfig, BinaryKlNormLossConfig, SHAPES, TaughtLoss, TeacherLoss};
 use crate::ConfigError;
 use crate::classification::{CompSumLossConfig, LogitLoss};
-use crate::objective::{Batch, Model, Needs, Objective, ObjectiveEntry, Parameter, Progress, Scale};
+use crate::objective::{Batch, Build, Model, Needs, Objective, ObjectiveEntry, Parameter, Progress, Scale};
 
 /// Which of the two losses of coins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,11 +151,11 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             rust: "LogitDistillationConfig::new().with_divergence(BinaryDivergence::Plain).with_alpha({alpha})\
                    .with_gamma(0.0).with_temperature({temperature}).init()?",
             path: "thalweg::distillation::{BinaryDivergence, LogitDistillationConfig}",
-            build: |value| {
+            build: Build::Scores(|value| {
                 let config = LogitDistillationConfig::new().with_divergence(BinaryDivergence::Plain);
                 let config = config.with_alpha(value("alpha")).with_gamma(0.0);
                 Ok(Box::new(config.with_temperature(value("temperature")).init()?))
-            },
+            }),
         },
         ObjectiveEntry {
             name: "ce_binary_kl",
@@ -172,11 +172,11 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             rust: "LogitDistillationConfig::new().with_divergence(BinaryDivergence::Plain).with_alpha({alpha})\
                    .with_gamma({gamma}).with_temperature({temperature}).init()?",
             path: "thalweg::distillation::{BinaryDivergence, LogitDistillationConfig}",
-            build: |value| {
+            build: Build::Scores(|value| {
                 let config = LogitDistillationConfig::new().with_divergence(BinaryDivergence::Plain);
                 let config = config.with_alpha(value("alpha")).with_gamma(value("gamma"));
                 Ok(Box::new(config.with_temperature(value("temperature")).init()?))
-            },
+            }),
         },
         ObjectiveEntry {
             name: "ce_binary_kl_norm",
@@ -193,11 +193,11 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
             rust: "LogitDistillationConfig::new().with_alpha({alpha}).with_gamma({gamma})\
                    .with_temperature({temperature}).init()?",
             path: "thalweg::distillation::LogitDistillationConfig",
-            build: |value| {
+            build: Build::Scores(|value| {
                 let config = LogitDistillationConfig::new();
                 let config = config.with_alpha(value("alpha")).with_gamma(value("gamma"));
                 Ok(Box::new(config.with_temperature(value("temperature")).init()?))
-            },
+            }),
         },
     ]
 }

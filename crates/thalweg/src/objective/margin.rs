@@ -32,6 +32,7 @@ pub fn margin_curve(loss: &dyn ScoreLoss, classes: usize, margins: &[f64]) -> Ve
 
 #[cfg(test)]
 mod tests {
+    use super::super::Task;
     use super::*;
     use crate::catalogue;
 
@@ -53,7 +54,7 @@ mod tests {
     #[test]
     fn slopes_are_central_differences_for_every_loss_of_scores() {
         let h = 1e-5;
-        for entry in catalogue::objectives() {
+        for entry in catalogue::objectives_for(Task::Classification) {
             let objective = entry.build(&entry.defaults()).unwrap();
             let Some(loss) = objective.on_scores() else {
                 continue;

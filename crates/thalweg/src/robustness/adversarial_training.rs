@@ -9,7 +9,7 @@ use thalweg_kernels::random::Stream;
 use super::{Norm, Pgd, PgdConfig};
 use crate::ConfigError;
 use crate::classification::{CompSumLossConfig, LogitLoss};
-use crate::objective::{Batch, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale};
+use crate::objective::{Batch, Build, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale};
 
 /// Configuration of [`AdversarialTraining`].
 #[derive(Config, Debug)]
@@ -81,6 +81,6 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         parameters: vec![EPSILON],
         rust: "AdversarialTrainingConfig::new({epsilon}).init()?",
         path: "thalweg::robustness::AdversarialTrainingConfig",
-        build: |value| Ok(Box::new(AdversarialTrainingConfig::new(value("epsilon")).init()?)),
+        build: Build::Scores(|value| Ok(Box::new(AdversarialTrainingConfig::new(value("epsilon")).init()?))),
     }]
 }

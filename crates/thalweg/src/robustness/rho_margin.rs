@@ -14,7 +14,9 @@ use super::adversarial_training::EPSILON;
 use super::{Norm, Pgd, PgdConfig};
 use crate::classification::{CompSumLossConfig, comp_sum_phi};
 use crate::config::require;
-use crate::objective::{Batch, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale, ScoreLoss};
+use crate::objective::{
+    Batch, Build, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale, ScoreLoss,
+};
 use crate::quantity::{Outputs, Quantity};
 use crate::{ConfigError, Reduction};
 
@@ -180,12 +182,12 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         parameters: vec![TAU, RHO],
         rust: "CompSumRhoMarginLossConfig::new().with_tau({tau}).with_rho({rho}).init()?",
         path: "thalweg::robustness::CompSumRhoMarginLossConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = CompSumRhoMarginLossConfig::new()
                 .with_tau(value("tau"))
                 .with_rho(value("rho"));
             Ok(Box::new(config.init()?))
-        },
+        }),
     };
     let adversarial = ObjectiveEntry {
         name: "adversarial_rho_margin",
@@ -199,12 +201,12 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         parameters: vec![EPSILON, TAU, RHO],
         rust: "AdversarialRhoMarginConfig::new({epsilon}).with_tau({tau}).with_rho({rho}).init()?",
         path: "thalweg::robustness::AdversarialRhoMarginConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = AdversarialRhoMarginConfig::new(value("epsilon"));
             Ok(Box::new(
                 config.with_tau(value("tau")).with_rho(value("rho")).init()?,
             ))
-        },
+        }),
         ..plain.clone()
     };
     vec![plain, adversarial]

@@ -16,7 +16,7 @@ use super::pgd::shift_norm;
 use super::{Norm, Pgd, PgdConfig};
 use crate::classification::{CompSumLossConfig, LogitLoss};
 use crate::config::require;
-use crate::objective::{Batch, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale};
+use crate::objective::{Batch, Build, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale};
 use crate::quantity::{Outputs, Quantity};
 use crate::{ConfigError, Reduction};
 
@@ -212,13 +212,13 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         ],
         rust: "AdvCompSumConfig::new({epsilon}).with_tau({tau}).with_rho({rho}).with_nu({nu}).init()?",
         path: "thalweg::robustness::AdvCompSumConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = AdvCompSumConfig::new(value("epsilon"))
                 .with_tau(value("tau"))
                 .with_rho(value("rho"))
                 .with_nu(value("nu"));
             Ok(Box::new(config.init()?))
-        },
+        }),
     }]
 }
 

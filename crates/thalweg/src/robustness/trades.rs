@@ -13,7 +13,7 @@ use super::pgd::kl_divergence;
 use super::{Norm, Pgd, PgdConfig};
 use crate::classification::{CompSumLossConfig, LogitLoss};
 use crate::config::require;
-use crate::objective::{Batch, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale};
+use crate::objective::{Batch, Build, Model, Objective, ObjectiveEntry, Parameter, Progress, Scale};
 use crate::quantity::Quantity;
 use crate::{ConfigError, Reduction};
 
@@ -144,13 +144,13 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         ],
         rust: "TradesConfig::new({epsilon}).with_beta({beta}).init()?",
         path: "thalweg::robustness::TradesConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             Ok(Box::new(
                 TradesConfig::new(value("epsilon"))
                     .with_beta(value("beta"))
                     .init()?,
             ))
-        },
+        }),
     }]
 }
 

@@ -22,7 +22,6 @@ pub(super) fn judge(runs: &Runs) -> (Table, Vec<Claim>) {
         learns(runs),
         comes_into_order(runs),
         one_side_helps(runs),
-        groups_beat_permutations(runs),
     ];
     (table(runs), claims)
 }
@@ -93,17 +92,6 @@ fn one_side_helps(runs: &Runs) -> Claim {
             Verdict::DoesNotHold
         }),
         weight: Weight::Decisive,
-    }
-}
-
-fn groups_beat_permutations(runs: &Runs) -> Claim {
-    let gain = difference(runs, Method::GROCO, Method::Permutation, NEIGHBOURS);
-    Claim {
-        text: "asking for the order of groups is better than for the whole permutation".to_owned(),
-        criterion: "95% interval of the paired difference in 20-NN above 0".to_owned(),
-        evidence: points(&gain),
-        verdict: Some(Verdict::above_zero(&gain)),
-        weight: Weight::Supporting,
     }
 }
 

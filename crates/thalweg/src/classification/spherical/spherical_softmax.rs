@@ -10,7 +10,7 @@ use thalweg_kernels::spherical::{Member, Moments, Slopes};
 use super::{SOURCE, SphericalFormula, SphericalMember, sums, target_logit};
 use crate::classification::LogitLoss;
 use crate::classification::of_target::SHAPES;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::{ConfigError, Reduction};
 
 /// Configuration of the log-spherical-softmax.
@@ -84,10 +84,10 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         }],
         rust: "SphericalSoftmaxLossConfig::new().with_epsilon({epsilon}).init()?",
         path: "thalweg::classification::spherical::SphericalSoftmaxLossConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = SphericalSoftmaxLossConfig::new().with_epsilon(value("epsilon"));
             Ok(Box::new(config.init()?))
-        },
+        }),
     }]
 }
 

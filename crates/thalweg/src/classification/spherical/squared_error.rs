@@ -11,7 +11,7 @@ use thalweg_kernels::spherical::{Member, Moments, Slopes};
 use super::{SphericalFormula, SphericalMember, sums, target_logit};
 use crate::classification::LogitLoss;
 use crate::classification::of_target::SHAPES;
-use crate::objective::ObjectiveEntry;
+use crate::objective::{Build, ObjectiveEntry};
 use crate::{ConfigError, Reduction};
 
 /// Configuration of the squared error.
@@ -65,7 +65,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         parameters: Vec::new(),
         rust: "SquaredErrorLossConfig::new().init()?",
         path: "thalweg::classification::spherical::SquaredErrorLossConfig",
-        build: |_| Ok(Box::new(SquaredErrorLossConfig::new().init()?)),
+        build: Build::Scores(|_| Ok(Box::new(SquaredErrorLossConfig::new().init()?))),
     }]
 }
 

@@ -10,7 +10,7 @@ use thalweg_kernels::spherical::{Member, Moments, Slopes};
 use super::{SOURCE, SphericalFormula, SphericalMember, sums, target_logit};
 use crate::classification::LogitLoss;
 use crate::classification::of_target::SHAPES;
-use crate::objective::ObjectiveEntry;
+use crate::objective::{Build, ObjectiveEntry};
 use crate::{ConfigError, Reduction};
 
 /// Configuration of the log-Taylor-softmax.
@@ -78,7 +78,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         parameters: Vec::new(),
         rust: "TaylorSoftmaxLossConfig::new().init()?",
         path: "thalweg::classification::spherical::TaylorSoftmaxLossConfig",
-        build: |_| Ok(Box::new(TaylorSoftmaxLossConfig::new().init()?)),
+        build: Build::Scores(|_| Ok(Box::new(TaylorSoftmaxLossConfig::new().init()?))),
     }]
 }
 

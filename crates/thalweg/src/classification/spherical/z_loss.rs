@@ -15,7 +15,7 @@ use thalweg_kernels::spherical::{Member, Moments, Slopes};
 use super::{SphericalFormula, SphericalMember, target_logit};
 use crate::classification::LogitLoss;
 use crate::classification::of_target::SHAPES;
-use crate::objective::{ObjectiveEntry, Parameter, Scale};
+use crate::objective::{Build, ObjectiveEntry, Parameter, Scale};
 use crate::quantity::Quantity;
 use crate::{ConfigError, Reduction};
 
@@ -126,10 +126,10 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         ],
         rust: "ZLossConfig::new().with_a({a}).with_b({b}).init()?",
         path: "thalweg::classification::spherical::ZLossConfig",
-        build: |value| {
+        build: Build::Scores(|value| {
             let config = ZLossConfig::new().with_a(value("a")).with_b(value("b"));
             Ok(Box::new(config.init()?))
-        },
+        }),
     }]
 }
 

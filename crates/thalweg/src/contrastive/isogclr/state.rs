@@ -26,7 +26,29 @@ pub struct TemperatureRule {
     pub grad_clip: f64,
 }
 
+impl Default for TemperatureRule {
+    /// ρ 0.4, β 0.5, η 0.03, temperatures from 0.05 to 1, gradients cut at 3.
+    fn default() -> Self {
+        Self {
+            rho: 0.4,
+            beta: 0.5,
+            eta: 0.03,
+            tau_min: 0.05,
+            tau_max: 1.0,
+            grad_clip: 3.0,
+        }
+    }
+}
+
 impl TemperatureRule {
+    /// The default rule with another ρ.
+    pub fn towards(rho: f64) -> Self {
+        Self {
+            rho,
+            ..Self::default()
+        }
+    }
+
     /// Checks it.
     ///
     /// # Errors
@@ -145,16 +167,9 @@ pub struct SogClrConfig {
 }
 
 impl SogClrConfig {
-    /// With the temperatures of iSogCLR: ρ 0.4, β 0.5, η 0.03, from 0.05 to 1, gradients cut at 3.
+    /// iSogCLR: temperatures learned by the default rule.
     pub fn individual(samples: usize) -> Self {
-        Self::new(samples).with_rule(Some(TemperatureRule {
-            rho: 0.4,
-            beta: 0.5,
-            eta: 0.03,
-            tau_min: 0.05,
-            tau_max: 1.0,
-            grad_clip: 3.0,
-        }))
+        Self::new(samples).with_rule(Some(TemperatureRule::default()))
     }
 
     /// The objective, nothing seen yet.

@@ -1,0 +1,284 @@
+//! What an objective says of itself: its page in the catalogue.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::{Objective, ViewObjective};
+use crate::ConfigError;
+
+/// What a model is trained for, and so how it is judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// To score classes.
+    #[default]
+    Classification,
+    /// To embed samples without labels, so that a simple classifier of the embeddings needs few of them.
+    #[serde(rename = "ssl")]
+    SelfSupervised,
+    /// To embed samples so that those of classes never seen before can be told to be the same.
+    Verification,
+}
+
+impl Task {
+    /// All tasks.
+    pub const ALL: [Self; 3] = [Self::Classification, Self::SelfSupervised, Self::Verification];
+
+    /// Name on the command line and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classification => "classification",
+            Self::SelfSupervised => "ssl",
+            Self::Verification => "verification",
+        }
+    }
+}
+
+/// What an objective of embeddings is made for.
+#[derive(Clone, Debug)]
+pub struct EmbeddingSpace {
+    /// Samples of the training split, whose numbers are below this.
+    pub samples: usize,
+    /// Classes that training labels are below.
+    pub classes: usize,
+    /// Numbers of an embedding.
+    pub width: usize,
+    /// Where parameters of its own are to be.
+    pub device: Device,
+    /// Seed of what it draws when it is made.
+    pub seed: u64,
+}
+
+/// A tunable parameter of an objective.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// Name, as in the config.
+    pub name: &'static str,
+    /// Meaning in a few words.
+    pub meaning: &'static str,
+    /// Default, the paper's where there is one.
+    pub default: f64,
+    /// Range to tune over, ends included.
+    pub range: (f64, f64),
+    /// How the range is to be walked.
+    pub scale: Scale,
+}
+
+/// How a range is walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// In equal steps.
+    Linear,
+    /// In equal factors.
+    Logarithmic,
+}
+
+impl Parameter {
+    /// The value at `position` in `[0, 1]` along the range.
+    pub fn at(&self, position: f64) -> f64 {
+        let (low, high) = self.range;
+        match self.scale {
+            Scale::Linear => low + (high - low) * position,
+            Scale::Logarithmic => (low.ln() + (high.ln() - low.ln()) * position).exp(),
+        }
+    }
+}
+
+/// Values of an objective's parameters, by name.
+pub type Settings = BTreeMap<String, f64>;
+
+/// The value of each parameter, by name.
+type Values<'a> = &'a dyn Fn(&str) -> f64;
+
+/// What makes an objective from its parameters' values.
+#[derive(Clone, Copy, Debug)]
+pub enum Build {
+    /// An objective of a model's scores.
+    Scores(fn(Values) -> Result<Box<dyn Objective>, ConfigError>),
+    /// An objective of embeddings.
+    Embeddings {
+        /// What it trains for, the first first of all.
+        tasks: &'static [Task],
+        /// Makes it.
+        make: fn(Values, &EmbeddingSpace) -> Result<Box<dyn ViewObjective>, ConfigError>,
+    },
+}
+
+/// An objective's page in the catalogue.
+#[derive(Clone, Debug)]
+pub struct ObjectiveEntry {
+    /// Name, in snake case.
+    pub name: &'static str,
+    /// Name in words.
+    pub title: &'static str,
+    /// Family, which is its folder.
+    pub family: &'static str,
+    /// Formula, in Unicode, a line or a few.
+    pub formula: &'static str,
+    /// Shapes of what its `forward` takes and returns.
+    pub shapes: &'static str,
+    /// Problem words it answers to.
+    pub good_for: &'static [&'static str],
+    /// What it costs beside cross-entropy.
+    pub cost: &'static str,
+    /// When to use it.
+    pub when: &'static str,
+    /// When not to.
+    pub when_not: &'static str,
+    /// Where it comes from.
+    pub source: &'static str,
+    /// Its tunable parameters.
+    pub parameters: Vec<Parameter>,
+    /// The Rust expression that makes it; `{name}` stands for a parameter's value.
+    pub rust: &'static str,
+    /// The config's path, for a `use` line.
+    pub path: &'static str,
+    /// Makes it from its parameters' values.
+    pub build: Build,
+}
+
+/// Why settings do not make an objective.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A parameter that the objective does not have.
+    #[error("{objective} has no parameter `{parameter}`; it has {known}")]
+    Unknown {
+        /// The objective.
+        objective: &'static str,
+        /// The name given.
+        parameter: String,
+        /// What it has.
+        known: String,
+    },
+    /// An objective of something else than was asked for.
+    #[error("{objective} is no objective of {wanted}; it trains for {tasks}")]
+    Task {
+        /// The objective.
+        objective: &'static str,
+        /// What it should have been an objective of.
+        wanted: &'static str,
+        /// What it trains for.
+        tasks: String,
+    },
+    /// A value outside its range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl ObjectiveEntry {
+    /// The defaults of all parameters.
+    pub fn defaults(&self) -> Settings {
+        self.parameters
+            .iter()
+            .map(|parameter| (parameter.name.to_owned(), parameter.default))
+            .collect()
+    }
+
+    /// What it trains for.
+    pub fn tasks(&self) -> &'static [Task] {
+        match self.build {
+            Build::Scores(_) => &[Task::Classification],
+            Build::Embeddings { tasks, .. } => tasks,
+        }
+    }
+
+    /// The objective of scores with `settings`, defaults for what they leave out.
+    ///
+    /// # Errors
+    /// When a setting names no parameter or holds a value that is refused, or it is no objective of scores.
+    pub fn build(&self, settings: &Settings) -> Result<Box<dyn Objective>, BuildError> {
+        match self.build {
+            Build::Scores(make) => Ok(make(&self.values(settings)?)?),
+            Build::Embeddings { .. } => Err(self.of_other("scores")),
+        }
+    }
+
+    /// The objective of embeddings with `settings`, defaults for what they leave out.
+    ///
+    /// # Errors
+    /// When a setting names no parameter or holds a value that is refused, or it is no objective of embeddings.
+    pub fn build_in(
+        &self,
+        space: &EmbeddingSpace,
+        settings: &Settings,
+    ) -> Result<Box<dyn ViewObjective>, BuildError> {
+        match self.build {
+            Build::Embeddings { make, .. } => Ok(make(&self.values(settings)?, space)?),
+            Build::Scores(_) => Err(self.of_other("embeddings")),
+        }
+    }
+
+    /// Whether `settings` make the objective, whatever it is an objective of.
+    ///
+    /// # Errors
+    /// When a setting names no parameter or holds a value that is refused.
+    pub fn check(&self, settings: &Settings) -> Result<(), BuildError> {
+        match self.build {
+            Build::Scores(_) => self.build(settings).map(drop),
+            Build::Embeddings { .. } => {
+                let least = EmbeddingSpace {
+                    samples: 2,
+                    classes: 2,
+                    width: 2,
+                    device: Device::flex(),
+                    seed: 0,
+                };
+                self.build_in(&least, settings).map(drop)
+            }
+        }
+    }
+
+    fn of_other(&self, wanted: &'static str) -> BuildError {
+        let tasks: Vec<_> = self.tasks().iter().map(|task| task.name()).collect();
+        BuildError::Task {
+            objective: self.name,
+            wanted,
+            tasks: tasks.join(" and "),
+        }
+    }
+
+    fn values<'a>(&'a self, settings: &'a Settings) -> Result<impl Fn(&str) -> f64 + 'a, BuildError> {
+        if let Some(name) = settings
+            .keys()
+            .find(|name| !self.parameters.iter().any(|p| p.name == **name))
+        {
+            let known: Vec<_> = self.parameters.iter().map(|p| format!("`{}`", p.name)).collect();
+            let known = if known.is_empty() {
+                "none".to_owned()
+            } else {
+                known.join(", ")
+            };
+            return Err(BuildError::Unknown {
+                objective: self.name,
+                parameter: name.clone(),
+                known,
+            });
+        }
+        Ok(|name: &str| {
+            settings.get(name).copied().unwrap_or_else(|| {
+                let declared = self.parameters.iter().find(|parameter| parameter.name == name);
+                declared
+                    .unwrap_or_else(|| panic!("{} declares no parameter `{name}`", self.name))
+                    .default
+            })
+        })
+    }
+
+    /// The Rust expression that makes the objective with `settings`.
+    pub fn rust_with(&self, settings: &Settings) -> String {
+        self.parameters
+            .iter()
+            .fold(self.rust.to_owned(), |text, parameter| {
+                let value = settings.get(parameter.name).copied().unwrap_or(parameter.default);
+                text.replace(&format!("{{{}}}", parameter.name), &rust_number(value))
+            })
+    }
+}
+
+/// A float literal of at most three significant digits' rounding.
+fn rust_number(value: f64) -> String {
+    let text = format!("{:?}", format!("{value:.3e}").parse::<f64>().unwrap_or(value));
+    text
+}
