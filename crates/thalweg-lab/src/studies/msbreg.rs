@@ -1,4 +1,7 @@
 //! MSBReg: what keeps embeddings from collapsing when views are only attracted, and whether it helps BYOL.
+//!
+//! Two views are tried with and without predictor, with and without batch normalisation; four views, which no criterion asks
+//! for, only without predictor and for half the epochs.
 
 mod claims;
 mod diffusion;

@@ -2,6 +2,7 @@
 
 use super::methods::{Method, Setting};
 use super::runs::{Run, Runs};
+use crate::model::Normalization;
 use crate::statistics::{Paired, paired, summary};
 use crate::study::{Claim, Table, Verdict, Weight, points};
 
@@ -22,7 +23,7 @@ pub(super) fn judge(runs: &Runs) -> (Vec<Table>, Vec<Claim>) {
         claims.push(no_collapse(runs, setting));
         claims.push(helps(runs, setting));
     }
-    for setting in [Setting::Plain, Setting::Predictor] {
+    for setting in [Setting::PLAIN, Setting::PREDICTOR] {
         claims.push(at_no_loss(runs, setting));
     }
     (Setting::ALL.map(|setting| table(runs, setting)).to_vec(), claims)
@@ -30,9 +31,10 @@ pub(super) fn judge(runs: &Runs) -> (Vec<Table>, Vec<Claim>) {
 
 /// The criterion asks for it where nothing but the dispersion is against collapse.
 fn weight(setting: Setting) -> Weight {
-    match setting {
-        Setting::Plain => Weight::Decisive,
-        _ => Weight::Supporting,
+    if setting == Setting::PLAIN {
+        Weight::Decisive
+    } else {
+        Weight::Supporting
     }
 }
 
@@ -141,16 +143,13 @@ fn table(runs: &Runs, setting: Setting) -> Table {
         std::iter::once("untrained".to_owned()).chain(before.iter().map(|values| percent(values)));
     let untrained = untrained.chain(["—".to_owned(), "—".to_owned()]).collect();
     // The encoder before training is one with batch normalisation.
-    let untrained = (setting != Setting::NoBatchNorm).then_some(untrained);
-    let epochs = match setting {
-        Setting::FourViews => runs.epochs / 2,
-        _ => runs.epochs,
-    };
+    let untrained = (setting.normalization == Normalization::Batch).then_some(untrained);
     Table {
         title: format!(
-            "Digits, {}, {epochs} epochs: accuracy in % on test digits and on views of them; effective rank of 32 and mean \
-             cosine of test embeddings; means over the seeds",
-            setting.label()
+            "Digits, {}, {} epochs: accuracy in % on test digits and on views of them; effective rank of 32 and mean cosine of \
+             test embeddings; means over the seeds",
+            setting.label(),
+            setting.epochs(runs.epochs)
         ),
         columns: ["training", "20-NN", "probe", "NN, views", "rank", "cosine"]
             .map(str::to_owned)

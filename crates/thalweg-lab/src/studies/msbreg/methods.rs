@@ -7,6 +7,7 @@ use thalweg::self_supervised::{
 };
 
 use crate::LabError;
+use crate::model::Normalization;
 
 /// How a run is trained.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,39 +93,75 @@ impl Method {
 
 /// Network and views.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Setting {
-    /// Batch normalisation in the encoder, no predictor, two views: the one that is judged.
-    Plain,
-    /// With a predictor 32-64-32, without batch normalisation of its own.
-    Predictor,
-    /// Plain, without batch normalisation.
-    NoBatchNorm,
-    /// Plain, with four views, for half the epochs.
-    FourViews,
+pub(super) struct Setting {
+    /// Whether there is a predictor 32-64-32, without batch normalisation of its own.
+    pub predictor: bool,
+    /// Of the encoder.
+    pub normalization: Normalization,
+    /// Of each sample; of more than two, half the epochs.
+    pub views: usize,
 }
 
 impl Setting {
-    pub const ALL: [Self; 4] = [Self::Plain, Self::Predictor, Self::NoBatchNorm, Self::FourViews];
+    /// The one that is judged: nothing but dispersion is against collapse, but for batch normalisation in the encoder.
+    pub const PLAIN: Self = Self {
+        predictor: false,
+        normalization: Normalization::Batch,
+        views: 2,
+    };
+    pub const PREDICTOR: Self = Self {
+        predictor: true,
+        ..Self::PLAIN
+    };
+    pub const ALL: [Self; 5] = [
+        Self::PLAIN,
+        Self::PREDICTOR,
+        Self {
+            normalization: Normalization::None,
+            ..Self::PLAIN
+        },
+        Self {
+            normalization: Normalization::None,
+            ..Self::PREDICTOR
+        },
+        Self {
+            views: 4,
+            ..Self::PLAIN
+        },
+    ];
 
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Plain => "no predictor",
-            Self::Predictor => "with a predictor",
-            Self::NoBatchNorm => "no predictor, no batch norm",
-            Self::FourViews => "no predictor, 4 views",
-        }
+    pub fn label(self) -> String {
+        let predictor = if self.predictor {
+            "with a predictor"
+        } else {
+            "no predictor"
+        };
+        let norm = match self.normalization {
+            Normalization::Batch => "",
+            Normalization::None => ", no batch norm",
+        };
+        format!("{predictor}{norm}, {} views", self.views)
     }
 
     pub fn methods(self) -> Vec<Method> {
         let mut methods = Method::COMPARED.to_vec();
-        if self == Self::Plain {
+        if self == Self::PLAIN {
             methods.push(Method::Centroid(Dispersion::BothSigma));
         }
         methods
     }
 
+    pub fn epochs(self, of_two_views: usize) -> usize {
+        if self.views > 2 {
+            of_two_views / 2
+        } else {
+            of_two_views
+        }
+    }
+
     fn predictor(self) -> Option<PredictorConfig> {
         let config = PredictorConfig::new().with_hidden(64);
-        (self == Self::Predictor).then(|| config.with_normalization(PredictorNorm::None))
+        self.predictor
+            .then(|| config.with_normalization(PredictorNorm::None))
     }
 }

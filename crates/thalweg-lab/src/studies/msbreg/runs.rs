@@ -4,7 +4,6 @@ use thalweg::diagnostics::Embeddings;
 
 use super::methods::{Method, Setting};
 use crate::LabError;
-use crate::model::Normalization;
 use crate::pool::Pool;
 use crate::self_supervised::{
     Encoder, EncoderSpec, Samples, Scored, SelfSupervised, ViewedSamples, judge, train, unit, untrained,
@@ -90,21 +89,14 @@ pub(super) fn run(scale: &Scale, pool: &Pool, advance: &Advance) -> Result<Runs,
 }
 
 fn trial(plain: &SelfSupervised, setting: Setting) -> SelfSupervised {
-    let trial = plain.clone();
-    match setting {
-        Setting::Plain | Setting::Predictor => trial,
-        Setting::NoBatchNorm => SelfSupervised {
-            encoder: EncoderSpec {
-                normalization: Normalization::None,
-                ..trial.encoder
-            },
-            ..trial
+    SelfSupervised {
+        encoder: EncoderSpec {
+            normalization: setting.normalization,
+            ..plain.encoder
         },
-        Setting::FourViews => SelfSupervised {
-            views_per_sample: 4,
-            epochs: trial.epochs / 2,
-            ..trial
-        },
+        views_per_sample: setting.views,
+        epochs: setting.epochs(plain.epochs),
+        ..plain.clone()
     }
 }
 
