@@ -1,4 +1,4 @@
-"""Cases of all pairs of a batch, and of sorting networks, as PyTorch users write them."""
+"""Cases of all pairs of a batch, of sorting networks, and of singular values, as PyTorch users write them."""
 
 import functools
 import math
@@ -85,6 +85,17 @@ def permutation_bce(x, network):
     return F.binary_cross_entropy(permutation.clamp(0, 1), target)
 
 
+def singular_value_gram(z):
+    z = F.normalize(z, dim=1)
+    count, width = z.shape
+    return (z.T @ z / count - torch.eye(width) / width).square().sum()
+
+
+def singular_value_sigma(z):
+    z = F.normalize(z, dim=1)
+    return (torch.linalg.svdvals(z) - z.norm() / min(z.shape) ** 0.5).square().mean()
+
+
 LOSSES = {
     "nt_xent": nt_xent,
     "clip": clip,
@@ -93,6 +104,8 @@ LOSSES = {
     "group_ordering_bitonic": functools.partial(group_ordering, network=bitonic),
     "permutation_odd_even": functools.partial(permutation_bce, network=odd_even),
     "permutation_bitonic": functools.partial(permutation_bce, network=bitonic),
+    "singular_value_gram": singular_value_gram,
+    "singular_value_sigma": singular_value_sigma,
 }
 CASES = [
     ("nt_xent", [("first", (1024, 128)), ("second", (1024, 128))]),
@@ -103,4 +116,7 @@ CASES = [
     ("group_ordering_bitonic", [("first", (512, 32)), ("second", (512, 32))]),
     ("permutation_odd_even", [("x", (512, 64))]),
     ("permutation_bitonic", [("x", (512, 64))]),
+    ("singular_value_gram", [("z", (4096, 256))]),
+    ("singular_value_gram", [("z", (512, 2048))]),
+    ("singular_value_sigma", [("z", (1024, 128))]),
 ]

@@ -21,11 +21,13 @@
 //! - [`unit_rows`]: rows brought to length 1 and the gradient through that;
 //! - [`real`]: the two float types and their vectorisable exponential;
 //! - [`simd`]: which instruction set a kernel runs on;
+//! - [`directions`]: a random direction a sample, drawn where it is used;
 //! - [`random`]: random streams derived by name;
 //! - [`memory`]: an allocator that knows each thread's peak.
 
 pub mod batch;
 pub mod conv;
+pub mod directions;
 pub mod distances;
 pub mod hierarchical_output;
 pub mod in_batch;

@@ -1,5 +1,5 @@
 //! Steps of optimisers over flat slices, each one pass over parameters, gradient and state: [`AdamW`], [`Sgd`],
-//! [`MomentumSgd`], [`Lion`].
+//! [`MomentumSgd`], [`Lion`]; and the moving average of parameters, [`Average`].
 //!
 //! The caller owns the state: slices as long as the parameters, zero before the first step. Nothing is allocated. Numbers
 //! equal those of PyTorch's optimisers to rounding. What is not a number stays so in the parameter it touches.
@@ -8,12 +8,14 @@
 //! the number of threads nor on the processor.
 
 mod adamw;
+mod average;
 mod lion;
 mod sgd;
 #[cfg(test)]
 mod tests;
 
 pub use adamw::AdamW;
+pub use average::Average;
 pub use lion::Lion;
 pub use sgd::{Momentum, MomentumSgd, Sgd};
 

@@ -19,6 +19,16 @@ impl Stream {
         ))
     }
 
+    /// Stream number `index` of as many as there are numbers beside this one, from its beginning, wherever this one stands.
+    /// The key is shared, so that making one costs next to nothing: for a stream a sample. Number 0 is this stream itself.
+    #[must_use]
+    pub fn beside(&self, index: u64) -> Self {
+        let mut other = self.0.clone();
+        other.set_stream(index);
+        other.set_word_pos(0);
+        Self(other)
+    }
+
     /// A number in `[0, 1)`.
     pub fn uniform(&mut self) -> f64 {
         self.0.random()
@@ -89,6 +99,17 @@ mod tests {
         let mut stream = Stream::new(7, "pinned", 3);
         let drawn: Vec<usize> = (0..6).map(|_| stream.below(1000)).collect();
         assert_eq!(drawn, [700, 743, 796, 799, 288, 249]);
+    }
+
+    #[test]
+    fn streams_beside_one_depend_on_their_number_only() {
+        let mut root = Stream::new(5, "root", 0);
+        let draw = |root: &Stream, index| root.beside(index).uniform();
+        let (first, second, own) = (draw(&root, 1), draw(&root, 2), draw(&root, 0));
+        assert_eq!(root.uniform(), own);
+        assert!(first != second && first != own);
+        assert_eq!([draw(&root, 1), draw(&root, 2)], [first, second]);
+        assert_ne!(draw(&Stream::new(5, "root", 1), 1), first);
     }
 
     #[test]

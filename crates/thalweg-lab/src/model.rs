@@ -235,6 +235,19 @@ impl Parameters for Frozen {
     }
 }
 
+/// As constants, normalised by the batch as in training: a network that follows another.
+pub(crate) struct Followed;
+
+impl Parameters for Followed {
+    fn use_tensor<const D: usize>(&self, param: &Param<Tensor<D>>) -> Tensor<D> {
+        param.val().without_autodiff()
+    }
+
+    fn normalize(&self, norm: &BatchNorm, hidden: Tensor<2>) -> Tensor<2> {
+        norm.by_batch(hidden)
+    }
+}
+
 impl Network {
     /// One without parameters, to stand in for another whose parameters are being stepped: an optimiser copies what two
     /// networks hold.

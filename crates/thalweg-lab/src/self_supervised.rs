@@ -65,12 +65,12 @@ impl Samples {
     }
 }
 
-fn tensor(values: Vec<f32>, width: usize, device: &Device) -> Tensor<2> {
+pub(crate) fn tensor(values: Vec<f32>, width: usize, device: &Device) -> Tensor<2> {
     let shape = [values.len() / width, width];
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-fn floats(tensor: Tensor<2>) -> Vec<f32> {
+pub(crate) fn floats(tensor: Tensor<2>) -> Vec<f32> {
     tensor.into_data().try_into_vec_as().expect("scores are floats")
 }
 

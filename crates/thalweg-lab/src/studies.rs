@@ -11,6 +11,7 @@ mod groco;
 mod isogclr;
 mod ldr;
 mod lion_k;
+mod msbreg;
 mod rankme;
 mod susana;
 mod unpg;
@@ -35,6 +36,7 @@ pub fn all() -> &'static [Study] {
         lion_k::STUDY,
         susana::STUDY,
         unpg::STUDY,
+        msbreg::STUDY,
     ]
 }
 

@@ -48,6 +48,7 @@ pub use scores::{
 pub use sig_lip::{SigLipLoss, SigLipLossConfig};
 pub use sorting::{DifferentiableSort, DifferentiableSortConfig, Distribution, Network};
 pub use sup_con::{SupConLoss, SupConLossConfig};
+pub(crate) use views::unit_rows;
 
 use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;

@@ -177,6 +177,34 @@ proptest! {
     }
 }
 
+#[test]
+fn averages_follow_and_stay_where_they_have_arrived() {
+    fn check<F: Real>() {
+        let (averages, mut parameters) = quarters(BLOCK + 9, 1, 4);
+        let parameters = parameters.remove(0);
+        let [averages, parameters] =
+            [averages, parameters].map(|values| values.into_iter().map(F::from_f64).collect::<Vec<F>>());
+        let after = |momentum, parameters: &[F]| {
+            let mut averages = averages.clone();
+            Average { momentum }.step(&mut averages, parameters);
+            averages
+        };
+        assert_eq!(after(1.0, &parameters), averages);
+        assert_eq!(after(0.0, &parameters), parameters);
+        assert_eq!(after(0.996, &averages), averages);
+        let quarter = F::from_f64(0.25);
+        for ((found, &from), &to) in after(0.75, &parameters)
+            .into_iter()
+            .zip(&averages)
+            .zip(&parameters)
+        {
+            assert_eq!(found, from + quarter * (to - from));
+        }
+    }
+    check::<f32>();
+    check::<f64>();
+}
+
 /// The seventh step, by an independent implementation (case `p-adamw-1` of the vectors `small_scale_proxies`).
 #[test]
 fn adamw_agrees_with_independent_numbers() {

@@ -32,9 +32,7 @@ impl BatchNorm {
     /// `[batch, features]` by the batch's mean and variance, which enter the running ones (the variance unbiased).
     pub fn train_step(&self, inputs: Tensor<2>) -> Tensor<2> {
         let [batch, features] = inputs.dims();
-        let mean = inputs.clone().mean_dim(0);
-        let centred = inputs - mean.clone();
-        let variance = centred.clone().square().mean_dim(0);
+        let (mean, centred, variance) = moments(inputs);
         let unbiased = batch as f64 / (batch.max(2) - 1) as f64;
         let mix = |running: &RunningState<Tensor<1>>, now: Tensor<2>, factor: f64| {
             let now = now.without_autodiff().reshape([features]);
@@ -43,6 +41,16 @@ impl BatchNorm {
         };
         mix(&self.mean, mean, 1.0);
         mix(&self.variance, variance.clone(), unbiased);
+        self.scaled(centred, variance)
+    }
+
+    /// `[batch, features]` by the batch's mean and variance, which are kept nowhere, with the parameters held constant.
+    pub fn by_batch(&self, inputs: Tensor<2>) -> Tensor<2> {
+        let (_, centred, variance) = moments(inputs);
+        self.scaled(centred, variance).without_autodiff()
+    }
+
+    fn scaled(&self, centred: Tensor<2>, variance: Tensor<2>) -> Tensor<2> {
         let normalised = centred * (variance + EPSILON).sqrt().recip();
         normalised * self.scale.val().unsqueeze() + self.shift.val().unsqueeze()
     }
@@ -54,6 +62,14 @@ impl BatchNorm {
         let offset = self.shift.val().without_autodiff() - self.mean.value_sync() * factor.clone();
         inputs * factor.unsqueeze() + offset.unsqueeze()
     }
+}
+
+/// Mean, what is left without it, and variance of each feature over the batch.
+fn moments(inputs: Tensor<2>) -> (Tensor<2>, Tensor<2>, Tensor<2>) {
+    let mean = inputs.clone().mean_dim(0);
+    let centred = inputs - mean.clone();
+    let variance = centred.clone().square().mean_dim(0);
+    (mean, centred, variance)
 }
 
 #[cfg(test)]

@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use thalweg_kernels::random::Stream;
 
 use super::{Samples, floats, tensor};
-use crate::model::{BatchNorm, Dense, Frozen, Parameters, Trained};
+use crate::model::{BatchNorm, Dense, Followed, Frozen, Normalization, Parameters, Trained};
 
 /// Samples encoded at once.
 const CHUNK: usize = 1024;
 /// Batches after which running statistics are within 1 % of a batch's.
 const SETTLING: usize = 50;
 
-/// Widths of an encoder `inputs → hidden (batch norm, ReLU) → features (ReLU)` and its head `features → head (ReLU) →
+/// Widths of an encoder `inputs → hidden (batch norm or none, ReLU) → features (ReLU)` and its head `features → head (ReLU) →
 /// embedding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncoderSpec {
@@ -26,6 +26,17 @@ pub struct EncoderSpec {
     pub head: usize,
     /// Of the embedding that objectives see.
     pub embedding: usize,
+    /// What the hidden layer's sums go through before the ReLU.
+    #[serde(default = "usual_normalization", skip_serializing_if = "is_usual")]
+    pub normalization: Normalization,
+}
+
+fn usual_normalization() -> Normalization {
+    Normalization::Batch
+}
+
+fn is_usual(normalization: &Normalization) -> bool {
+    *normalization == usual_normalization()
 }
 
 impl Default for EncoderSpec {
@@ -35,6 +46,7 @@ impl Default for EncoderSpec {
             features: 64,
             head: 64,
             embedding: 32,
+            normalization: usual_normalization(),
         }
     }
 }
@@ -43,7 +55,7 @@ impl Default for EncoderSpec {
 #[derive(Module, Debug)]
 pub struct Encoder {
     hidden: Dense,
-    norm: BatchNorm,
+    norm: Option<BatchNorm>,
     features: Dense,
     head: Dense,
     embedding: Dense,
@@ -56,7 +68,7 @@ impl Encoder {
             |widths, layer| Dense::new(widths, &mut Stream::new(seed, "encoder weights", layer), device);
         Self {
             hidden: dense([inputs, spec.hidden], 0),
-            norm: BatchNorm::new(spec.hidden, device),
+            norm: (spec.normalization == Normalization::Batch).then(|| BatchNorm::new(spec.hidden, device)),
             features: dense([spec.hidden, spec.features], 1),
             head: dense([spec.features, spec.head], 2),
             embedding: dense([spec.head, spec.embedding], 3),
@@ -68,8 +80,16 @@ impl Encoder {
         self.project(self.encode(inputs, &Trained), &Trained)
     }
 
+    /// The same of a target network: constants, and nothing of the network is changed.
+    pub(super) fn followed(&self, inputs: Tensor<2>) -> Tensor<2> {
+        self.project(self.encode(inputs, &Followed), &Followed)
+    }
+
     fn encode(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
-        let hidden = parameters.normalize(&self.norm, self.hidden.of(inputs, parameters));
+        let mut hidden = self.hidden.of(inputs, parameters);
+        if let Some(norm) = &self.norm {
+            hidden = parameters.normalize(norm, hidden);
+        }
         relu(self.features.of(relu(hidden), parameters))
     }
 
@@ -80,10 +100,11 @@ impl Encoder {
 
     /// Brings the running statistics of batch normalisation to those of `samples`, as training would.
     pub fn settle(&self, samples: &Samples) {
+        let Some(norm) = &self.norm else { return };
         let device = Device::flex();
         for _ in 0..SETTLING {
             let inputs = tensor(samples.values.clone(), samples.width, &device);
-            self.norm.train_step(self.hidden.of(inputs, &Frozen));
+            norm.train_step(self.hidden.of(inputs, &Frozen));
         }
     }
 

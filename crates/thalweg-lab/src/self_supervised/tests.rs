@@ -1,10 +1,16 @@
 use std::sync::atomic::AtomicBool;
 
-use thalweg::self_supervised::{BarlowTwinsLossConfig, VicRegLossConfig};
+use burn::tensor::Tensor;
+use thalweg::objective::{EmbeddedViews, Progress, ViewObjective};
+use thalweg::self_supervised::{
+    BarlowTwinsLossConfig, ByolConfig, Dispersed, DispersionConfig, MocoConfig, MsbRegConfig,
+    PredictorConfig, SimSiamConfig, VicRegLossConfig,
+};
 use thalweg_data::augment::Augmentations;
 use thalweg_kernels::random::Stream;
 
 use super::*;
+use crate::model::Normalization;
 
 fn digits() -> (Samples, Samples) {
     let digits = thalweg_data::digits();
@@ -72,6 +78,113 @@ fn three_views_and_rows_of_a_table_are_trained_on() {
     let run = train(&viewed, &mut loss, &AtomicBool::new(false)).unwrap();
     assert!(run.losses.iter().all(|loss| loss.is_finite()));
     assert_eq!(run.encoder.encoded(&samples).1.len(), 400 * 32);
+}
+
+/// Wants embeddings at 0, and watches how far the target network's are from them.
+struct Watching {
+    momentum: f64,
+    gaps: Vec<f32>,
+}
+
+impl ViewObjective for Watching {
+    fn loss(&mut self, views: &EmbeddedViews, _: &Progress, _: &mut Stream) -> Tensor<1> {
+        let both = views.embeddings.iter().zip(views.of_target());
+        let gaps =
+            both.map(|(online, target)| (online.clone().without_autodiff() - target.clone()).abs().max());
+        self.gaps
+            .push(gaps.map(|gap| gap.into_scalar::<f32>()).fold(0.0, f32::max));
+        assert!(!views.of_target()[0].is_tracked());
+        views.embeddings[0].clone().square().mean()
+    }
+
+    fn target_momentum(&self, _: &Progress) -> Option<f64> {
+        Some(self.momentum)
+    }
+}
+
+#[test]
+fn a_target_network_begins_as_a_copy_and_follows() {
+    let (samples, _) = digits();
+    let plain = trial(3);
+    let without = SelfSupervised {
+        encoder: EncoderSpec {
+            normalization: Normalization::None,
+            ..plain.encoder
+        },
+        ..plain.clone()
+    };
+    for trial in [plain, without] {
+        let viewed = ViewedSamples::new(&trial, &samples).unwrap();
+        let gaps = |momentum| {
+            let mut objective = Watching {
+                momentum,
+                gaps: Vec::new(),
+            };
+            train(&viewed, &mut objective, &AtomicBool::new(false)).unwrap();
+            objective.gaps
+        };
+        let (copied, behind, still) = (gaps(0.0), gaps(0.9), gaps(1.0));
+        assert!(copied.iter().all(|gap| *gap < 1e-5), "{copied:?}");
+        assert!(behind[0] < 1e-5 && still[0] < 1e-5);
+        let last = behind.len() - 1;
+        assert!(
+            1e-3 < behind[last] && behind[last] < still[last],
+            "{behind:?} {still:?}"
+        );
+    }
+}
+
+#[test]
+fn objectives_with_networks_of_their_own_descend() {
+    let (samples, _) = digits();
+    let trial = SelfSupervised {
+        batch_size: 50,
+        ..trial(8)
+    };
+    let predictor = PredictorConfig::new().with_hidden(64);
+    let byol = || {
+        ByolConfig::new()
+            .with_predictor(Some(predictor.clone()))
+            .init()
+            .unwrap()
+    };
+    let objectives: [Box<dyn ViewObjective>; 4] = [
+        Box::new(byol()),
+        Box::new(Dispersed::new(byol(), DispersionConfig::new().init().unwrap())),
+        Box::new(MsbRegConfig::new().init().unwrap()),
+        Box::new(
+            SimSiamConfig::new()
+                .with_predictor(predictor.clone())
+                .init()
+                .unwrap(),
+        ),
+    ];
+    let viewed = ViewedSamples::new(&trial, &samples).unwrap();
+    for mut objective in objectives {
+        let losses = train(&viewed, objective.as_mut(), &AtomicBool::new(false))
+            .unwrap()
+            .losses;
+        assert!(losses[7] < losses[0] - 0.05, "{losses:?}");
+    }
+    let mut moco = MocoConfig::new().with_queue(300).init().unwrap();
+    let losses = train(&viewed, &mut moco, &AtomicBool::new(false)).unwrap().losses;
+    // Once the queue is full.
+    assert!(losses[7] < losses[1], "{losses:?}");
+    assert_eq!(moco.queue().len(), 300);
+}
+
+#[test]
+fn specifications_of_before_are_read_as_they_were_meant() {
+    let stored = r#"{"hidden":128,"features":64,"head":64,"embedding":32}"#;
+    let usual = EncoderSpec::default();
+    assert_eq!(serde_json::from_str::<EncoderSpec>(stored).unwrap(), usual);
+    assert_eq!(serde_json::to_string(&usual).unwrap(), stored);
+    let without = EncoderSpec {
+        normalization: Normalization::None,
+        ..usual
+    };
+    let text = serde_json::to_string(&without).unwrap();
+    assert_eq!(serde_json::from_str::<EncoderSpec>(&text).unwrap(), without);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use thalweg::objective::{EmbeddedViews, Progress, ViewObjective};
+use thalweg::self_supervised::{follow, target_of};
 use thalweg_data::augment::Augmentations;
 use thalweg_kernels::random::Stream;
 
@@ -139,6 +140,10 @@ pub struct Trained {
 }
 
 /// Trains an encoder, on this thread alone; labels reach the objective. None when `interrupted` was set before it ended.
+///
+/// An objective that asks for a target network gets one that begins as a copy of the encoder, sees the same views, normalised by
+/// the batch as the encoder is, and follows after every step: its weights, and its running statistics like them, which
+/// nothing reads.
 pub fn train(
     viewed: &ViewedSamples,
     objective: &mut dyn ViewObjective,
@@ -149,6 +154,7 @@ pub fn train(
     let mut encoder = Encoder::new(trial.encoder, samples.width, trial.seed, &device);
     let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();
     let steps = samples.len() / trial.batch_size;
+    let mut target: Option<Encoder> = None;
     let mut losses = Vec::with_capacity(trial.epochs);
     for epoch in 0..trial.epochs {
         if interrupted.load(Ordering::Relaxed) {
@@ -167,10 +173,19 @@ pub fn train(
                 step: epoch * steps + index,
                 steps: trial.epochs * steps,
             };
+            let momentum = objective.target_momentum(&progress);
+            if momentum.is_some() {
+                target.get_or_insert_with(|| target_of(&encoder));
+            }
             // All views in one pass, so that batch normalisation sees them together.
-            let embeddings = encoder.forward(tensor(inputs.to_vec(), samples.width, &device));
+            let inputs = tensor(inputs.to_vec(), samples.width, &device);
+            let targets = target.as_ref().map(|target| {
+                let embeddings = target.followed(inputs.clone().without_autodiff());
+                embeddings.chunk(trial.views_per_sample, 0)
+            });
             let embedded = EmbeddedViews {
-                embeddings: embeddings.chunk(trial.views_per_sample, 0),
+                embeddings: encoder.forward(inputs).chunk(trial.views_per_sample, 0),
+                targets,
                 ids: ids.to_vec(),
                 labels: Some(labels(samples, ids, &device)),
             };
@@ -180,6 +195,7 @@ pub fn train(
             let of_encoder = GradientsParams::from_module(&mut gradients, &encoder);
             encoder = optimizer.step(trial.learning_rate, encoder, of_encoder);
             objective.learn(&mut gradients, trial.learning_rate);
+            target = momentum.and_then(|momentum| Some(follow(target.take()?, &encoder, momentum)));
         }
         losses.push(total / steps as f64);
     }

@@ -1,4 +1,4 @@
-//! Cases of all pairs of a batch, and of sorting networks.
+//! Cases of all pairs of a batch, of sorting networks, and of singular values.
 
 use std::path::Path;
 
@@ -7,6 +7,7 @@ use thalweg::contrastive::{
     ClipLossConfig, DifferentiableSortConfig, GroupOrderingLossConfig, Network, NtXentLossConfig,
     PermutationBceLossConfig, SigLipLossConfig,
 };
+use thalweg::self_supervised::{SingularForm, SingularValueLossConfig};
 
 use crate::{Step, variable};
 
@@ -47,6 +48,15 @@ pub fn step(case: &str, folder: &Path) -> Option<Step> {
             let [_, wires] = x.dims();
             let loss = config.init(wires).expect(in_range);
             Box::new(move || (loss.forward(x.clone()), vec![x.clone()]))
+        }
+        "singular_value_gram" | "singular_value_sigma" => {
+            let z = variable(folder, "z");
+            let form = match case {
+                "singular_value_gram" => SingularForm::Gram,
+                _ => SingularForm::Sigma,
+            };
+            let loss = SingularValueLossConfig::new().with_form(form).init();
+            Box::new(move || (loss.forward(z.clone()), vec![z.clone()]))
         }
         _ => return None,
     })

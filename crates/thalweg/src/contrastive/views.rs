@@ -74,7 +74,7 @@ impl ViewObjective for SogClr {
 }
 
 /// Rows over their norms, which are at least `least`; a row of zeros has no slope.
-pub(super) fn unit_rows(rows: Tensor<2>, least: f64) -> Tensor<2> {
+pub(crate) fn unit_rows(rows: Tensor<2>, least: f64) -> Tensor<2> {
     // Not the norm itself is bounded: the square root has no slope at 0 to cut off.
     let squares = rows.clone().square().sum_dim(1).clamp_min(least * least);
     rows / squares.sqrt()
@@ -97,6 +97,7 @@ mod tests {
         EmbeddedViews {
             labels: Some(Tensor::<1, Int>::from_ints([0, 1, 0, 2, 1, 0], &first.device())),
             embeddings: vec![first, second],
+            targets: None,
             ids: vec![7, 0, 3, 4, 9, 1],
         }
     }

@@ -10,6 +10,8 @@ use super::Progress;
 pub struct EmbeddedViews {
     /// The embeddings `[batch, width]` of each view, two views or more: row i of each is sample i.
     pub embeddings: Vec<Tensor<2>>,
+    /// The embeddings of views by the target network, as constants, where the objective asks for one.
+    pub targets: Option<Vec<Tensor<2>>>,
     /// Number of each sample in the training split, for objectives that remember samples; none twice.
     pub ids: Vec<usize>,
     /// Class labels `[batch]`, where training may see them.
@@ -38,12 +40,27 @@ impl EmbeddedViews {
         let labels = labels.repeat(&[self.embeddings.len()]);
         (Tensor::cat(self.embeddings.clone(), 0), labels)
     }
+
+    /// The embeddings of the views by the target network.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn of_target(&self) -> &[Tensor<2>] {
+        let targets = self.targets.as_deref();
+        targets.expect("an objective that asks for a target network was given views without its embeddings")
+    }
 }
 
 /// Something an encoder is trained on, from views of samples.
 pub trait ViewObjective: Send {
     /// The scalar `[1]` to descend for this batch.
     fn loss(&mut self, views: &EmbeddedViews, progress: &Progress, random: &mut Stream) -> Tensor<1>;
+
+    /// The momentum m of the target network `ξ ← m ξ + (1 − m) θ` after this step, for objectives that need one beside the
+    /// encoder θ; none: there is no target network. An objective answers alike at every step.
+    fn target_momentum(&self, _progress: &Progress) -> Option<f64> {
+        None
+    }
 
     /// A step of the parameters of its own, where it has such: a learned temperature, a network beside the encoder.
     /// `gradients` are those of the last loss, `learning_rate` that of the encoder.
