@@ -1,6 +1,7 @@
 //! The studies there are, one file (or folder) a paper.
 
 mod aggregate;
+mod amcl;
 mod comp_sum;
 mod contrastive_behaviour;
 mod correctness_calibration;
@@ -27,6 +28,7 @@ pub fn all() -> &'static [Study] {
         rankme::STUDY,
         contrastive_behaviour::STUDY,
         groco::STUDY,
+        amcl::STUDY,
     ]
 }
 
