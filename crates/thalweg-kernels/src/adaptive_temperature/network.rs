@@ -226,9 +226,9 @@ fn logits_of<F: Real>(network: PairNetwork<F>, first: usize, out: &mut [F]) {
             let right = &network.right[unit * columns + start..][..width];
             let left = &network.left[unit * all..][..all];
             let left = places.map(|row| left[row]);
-            match right.as_array::<PANEL>() {
-                Some(right) => add_unit(&mut sums, left, right, weight),
-                None => {
+            match <&[F; PANEL]>::try_from(right) {
+                Ok(right) => add_unit(&mut sums, left, right, weight),
+                Err(_) => {
                     let mut padded = [F::ZERO; PANEL];
                     padded[..width].copy_from_slice(right);
                     add_unit(&mut sums, left, &padded, weight);

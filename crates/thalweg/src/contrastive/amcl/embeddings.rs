@@ -26,6 +26,10 @@ pub struct Tempered {
 }
 
 /// What meets: the embeddings of the rows, and who is whose negative.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a loss, and it is borrowed"
+)]
 pub(super) enum Meeting {
     /// Two views of the same samples.
     Views([Tensor<2>; 2]),
@@ -49,7 +53,8 @@ impl AmclLoss {
         self.of(network, &Meeting::Views([first, second]))
     }
 
-    /// The loss of queries whose keys are their positives, against negatives from elsewhere: a queue, a memory bank.
+    /// The loss of queries whose keys are their positives, against negatives from elsewhere: a queue, a memory bank. The queries
+    /// are the anchors, whatever the configuration says of views. Gradients reach keys and negatives unless they are detached.
     ///
     /// # Shapes
     /// - queries, keys `[batch, heads·width]`, negatives `[count, heads·width]`.
@@ -141,7 +146,7 @@ impl AmclLoss {
         let like = &tensors[0];
         let loss = constant(vec![F::from_f64(value)], [1], &like.device(), like.dtype());
         Tempered {
-            loss: node(loss, &tensors, gradients, by_weights, network),
+            loss: node(loss, tensors, gradients, by_weights, network),
             on_lower_limit: on_lower as f64 / (heads * anchors) as f64,
         }
     }

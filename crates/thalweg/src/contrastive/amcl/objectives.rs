@@ -9,6 +9,7 @@ use thalweg_kernels::random::Stream;
 
 use super::barlow_twins::unit_columns;
 use super::learned::Learned;
+use super::limits::{Limits, is_on_lower};
 use super::{
     AdaptiveTemperature, AdaptiveTemperatureConfig, AmclBarlowTwinsLoss, AmclLoss, AmclLossConfig,
     AmclSimSiamLoss, OBJECTIVE,
@@ -102,15 +103,20 @@ impl ViewObjective for Amcl {
     }
 
     fn warning(&self) -> Option<String> {
-        (self.on_lower_limit >= TELL).then(|| {
-            format!(
-                "the temperature of the hardest negative sits on its lower limit {} for {:.0} % of the anchors: only that limit \
-                 keeps the loss from falling on; raise `lower` (to 0.05 or more) or lower `beta`",
-                self.config.temperature.lower,
-                100.0 * self.on_lower_limit
-            )
-        })
+        let of = "the hardest negative";
+        told(of, "anchors", self.config.temperature.lower, self.on_lower_limit)
     }
+}
+
+/// What a trainer is told of a share of temperatures on the lower limit.
+fn told(of: &str, among: &str, lower: f64, share: f64) -> Option<String> {
+    (share >= TELL).then(|| {
+        format!(
+            "the temperature of {of} sits on its lower limit {lower} for {:.0} % of the {among}: only that limit keeps the loss \
+             from falling on; raise `lower` (to 0.05 or more) or lower `beta`",
+            100.0 * share
+        )
+    })
 }
 
 fn temperature_network(
@@ -260,6 +266,7 @@ impl AmclBarlowTwinsConfig {
             config: *self,
             loss: AmclBarlowTwinsLoss::new(self.redundancy, self.beta)?,
             network: Learned::new(),
+            on_lower_limit: 0.0,
         })
     }
 }
@@ -270,6 +277,8 @@ pub struct AmclBarlowTwins {
     config: AmclBarlowTwinsConfig,
     loss: AmclBarlowTwinsLoss,
     network: Learned<AdaptiveTemperature>,
+    /// Share of pairs of different features in the last batch.
+    on_lower_limit: f64,
 }
 
 impl ViewObjective for AmclBarlowTwins {
@@ -294,11 +303,30 @@ impl ViewObjective for AmclBarlowTwins {
             between.push(network.between(a, b).unsqueeze::<3>());
         }
         let (correlations, own) = (Tensor::cat(correlations, 0), Tensor::cat(own, 0));
-        self.loss
-            .forward(correlations, own, Tensor::cat(between, 0), width as f64)
+        let between = Tensor::cat(between, 0);
+        self.on_lower_limit = share_on_lower(network.limits(), &between);
+        self.loss.forward(correlations, own, between, width as f64)
     }
 
     fn learn(&mut self, gradients: &mut Gradients, learning_rate: f64) {
         self.network.step(gradients, learning_rate);
     }
+
+    fn warning(&self) -> Option<String> {
+        let of = "two features";
+        told(of, "pairs", self.config.temperature.lower, self.on_lower_limit)
+    }
+}
+
+/// Share of temperatures `[heads, features, features]` off the diagonals that sit on the lower limit; 0 where there are none.
+fn share_on_lower(limits: Limits, temperatures: &Tensor<3>) -> f64 {
+    let [heads, features, _] = temperatures.dims();
+    let values = temperatures.clone().detach().into_data().try_into_vec_as::<f64>();
+    let values = values.expect("float tensors read as f64");
+    let is_off = |at: usize| at / features % features != at % features;
+    let on_lower = values
+        .iter()
+        .enumerate()
+        .filter(|(at, temperature)| is_off(*at) && is_on_lower(limits, **temperature));
+    on_lower.count() as f64 / (heads * features * (features - 1)).max(1) as f64
 }

@@ -28,8 +28,8 @@ pub(super) fn regularizers<const D: usize>(width: f64, temperatures: Tensor<D>) 
 }
 
 /// Where `−s/τ + β Ω(τ)` is lowest within the limits, s the similarity of a positive pair: `2(β − s)/(β d)` for `s < β`, and
-/// the lower limit for the others, since it falls all the way towards 0. At β = 1 it is the variance of largest likelihood,
-/// `‖z − z⁺‖²/d`.
+/// the lower limit for the others, since it falls all the way towards 0. At β = 0 only a limit holds it; at β = 1 it is the
+/// variance of largest likelihood, `‖z − z⁺‖²/d`.
 pub fn optimal_positive_temperature(similarity: f64, beta: f64, width: f64, limits: Limits) -> f64 {
     if similarity >= beta {
         return limits.lower;
@@ -97,9 +97,7 @@ pub(super) fn quantities() -> Vec<Quantity> {
         .input("sim", "[k]")
         .eval(|case| {
             let (limits, dim) = (case.temperature_limits()?, case.dim()?);
-            let beta = require(OBJECTIVE, "beta", case.param("beta")?, "above 0 and finite", |beta| {
-                beta > 0.0 && beta.is_finite()
-            })?;
+            let beta = beta(case.param("beta")?)?;
             case.finite("sim")?;
             let sim = &case.array("sim").data;
             let best = |s: &f64| optimal_positive_temperature(*s, beta, dim, limits);
@@ -159,6 +157,16 @@ mod tests {
             let best = optimal_positive_temperature(similarity, 1.0, f64::from(width), limits);
             prop_assert!((best - variance).abs() < 1e-14);
         }
+    }
+
+    #[test]
+    fn without_the_regulariser_only_limits_hold_it() {
+        let limits = Limits {
+            lower: 0.1,
+            upper: 2.0,
+        };
+        let at = |similarity| optimal_positive_temperature(similarity, 0.0, 8.0, limits);
+        assert_eq!([at(-0.5), at(0.0), at(0.5)], [2.0, 0.1, 0.1]);
     }
 
     #[test]

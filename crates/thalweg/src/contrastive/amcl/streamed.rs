@@ -144,7 +144,7 @@ impl<F: CpuFloat> Streamed<'_, F> {
                     softmax_slopes(scores, temperatures, &shares, term.factor * self.scale);
                     temperatures[found.hardest] += F::from_f64(term.by_hardest_temperature * self.scale);
                     for (slope, &rate) in temperatures.iter_mut().zip(rates) {
-                        *slope = *slope * rate;
+                        *slope *= rate;
                     }
                     (term, hardest.temperature)
                 })

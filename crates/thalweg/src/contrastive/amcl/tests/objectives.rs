@@ -68,6 +68,19 @@ fn a_trainer_is_told_when_temperatures_sit_on_the_lower_limit() {
 }
 
 #[test]
+fn features_that_do_not_belong_together_are_watched_too() {
+    let low = AdaptiveTemperatureConfig::new().with_upper(0.4);
+    let config = AmclBarlowTwinsConfig::new().with_heads(2).with_temperature(low);
+    let mut drawn_down = config.with_beta(10.0).init().unwrap();
+    own_steps(&mut drawn_down, 200);
+    let warning = drawn_down.warning().unwrap();
+    assert!(
+        warning.starts_with("the temperature of two features sits on its lower limit 0.00001 for"),
+        "{warning}"
+    );
+}
+
+#[test]
 fn what_makes_no_objective_is_refused() {
     let narrow = AdaptiveTemperatureConfig::new().with_hidden(0);
     assert!(AmclConfig::new().with_heads(0).init().is_err());
