@@ -27,8 +27,8 @@ pub fn all() -> &'static [Study] {
         dual_head_kd::STUDY,
         rankme::STUDY,
         contrastive_behaviour::STUDY,
-        groco::STUDY,
         amcl::STUDY,
+        groco::STUDY,
     ]
 }
 
