@@ -203,6 +203,15 @@ impl Augmentations {
         }
     }
 
+    /// The first `count` of the changes alone.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        Self {
+            shape: self.shape.clone(),
+            changes: self.changes.iter().take(count).copied().collect(),
+        }
+    }
+
     /// The changes, in order.
     pub fn changes(&self) -> &[Augmentation] {
         &self.changes
@@ -486,5 +495,12 @@ mod tests {
         }
         assert!(Augmentations::small_images(&[64]).is_err() && Augmentations::small_images(&SHAPE).is_ok());
         assert_eq!(Augmentations::table(4).changes().len(), 2);
+    }
+
+    #[test]
+    fn the_first_changes_are_kept_in_order() {
+        let all = Augmentations::small_images(&SHAPE).unwrap();
+        assert_eq!(all.first(2).changes(), &all.changes()[..2]);
+        assert_eq!(all.first(9), all);
     }
 }

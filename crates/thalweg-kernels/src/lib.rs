@@ -12,6 +12,7 @@
 //! - [`spherical`]: losses of the first two moments of a row and its target's score;
 //! - [`in_batch`]: losses of all pairs of a batch, streamed;
 //! - [`distances`]: distances of all rows of one set, and gradients along them;
+//! - [`adaptive_temperature`]: a network that gives each pair a temperature, and softmaxes with those;
 //! - [`matrix`]: products of matrices;
 //! - [`linear`], [`conv`], [`max_pool`]: a linear layer, convolutions, max pooling, and their gradients;
 //! - [`log_softmax_output`], [`hierarchical_output`]: whole steps of softmax output layers over many classes;
@@ -25,6 +26,7 @@
 //! - [`random`]: random streams derived by name;
 //! - [`memory`]: an allocator that knows each thread's peak.
 
+pub mod adaptive_temperature;
 pub mod batch;
 pub mod conv;
 pub mod directions;

@@ -13,7 +13,7 @@ pub use evaluation::{Judgement, Scored, judge, untrained};
 pub use nearest::NearestNeighbours;
 pub(crate) use nearest::unit;
 pub use probe::LogisticProbe;
-pub use training::{SelfSupervised, Trained, ViewedSamples, train};
+pub use training::{SelfSupervised, Trained, ViewedSamples, train, train_as};
 
 use burn::tensor::{Device, Tensor, TensorData};
 

@@ -1,6 +1,7 @@
 //! The studies there are, one file (or folder) a paper.
 
 mod aggregate;
+mod amcl;
 mod comp_sum;
 mod contrastive_behaviour;
 mod correctness_calibration;
@@ -31,6 +32,7 @@ pub fn all() -> &'static [Study] {
         dual_head_kd::STUDY,
         rankme::STUDY,
         contrastive_behaviour::STUDY,
+        amcl::STUDY,
         groco::STUDY,
         isogclr::STUDY,
         lion_k::STUDY,

@@ -4,6 +4,7 @@
 //! [`Temperature`] how sharply that counts (fixed, learned, one a sample), [`Reduction`](crate::Reduction) how losses become
 //! one number. The losses are compositions of those over [`InBatchSoftmax`], which streams and never holds all pairs.
 
+pub mod amcl;
 mod clip;
 mod groco;
 mod group_ordering;
@@ -72,6 +73,7 @@ pub(crate) fn quantities() -> Vec<Quantity> {
         groco::quantities(),
         permutation::quantities(),
         isogclr::quantities(),
+        amcl::quantities(),
     ]
     .into_iter()
     .flatten()

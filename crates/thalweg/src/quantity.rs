@@ -118,8 +118,8 @@ impl Quantity {
         self
     }
 
-    /// Adds an input. Its shape is `number`, or extents in brackets such as `[N, C]`: letters that recur across inputs
-    /// must agree, numbers must match.
+    /// Adds an input. Its shape is `number`, extents in brackets such as `[N, C]`: letters that recur across inputs
+    /// must agree, numbers must match; or `[..]`: any number of extents.
     #[must_use]
     pub fn input(mut self, name: &'static str, shape: &'static str) -> Self {
         self.inputs.push((name, shape));
@@ -280,9 +280,11 @@ fn check_shape<'a>(
         }
     };
     let extents: Vec<&str> = shape.trim_matches(['[', ']']).split(',').map(str::trim).collect();
-    if extents.len() != array.shape.len() {
+    let any = extents == [".."];
+    if !any && extents.len() != array.shape.len() {
         return Err(format!("has shape {:?}; it must be {shape}", array.shape));
     }
+    let extents = if any { &[][..] } else { &extents };
     for (extent, &found) in extents.iter().zip(&array.shape) {
         let (expected, by) = match extent.parse() {
             Ok(number) => (number, ""),

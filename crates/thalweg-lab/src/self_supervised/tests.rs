@@ -1,11 +1,14 @@
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Tensor;
+use thalweg::contrastive::amcl::{AmclBarlowTwinsConfig, AmclConfig, AmclSimSiamConfig};
+use thalweg::objective::ViewObjective;
 use thalweg::objective::{EmbeddedViews, Progress, ViewObjective};
 use thalweg::self_supervised::{
     BarlowTwinsLossConfig, ByolConfig, Dispersed, DispersionConfig, MocoConfig, MsbRegConfig,
     PredictorConfig, SimSiamConfig, VicRegLossConfig,
 };
+use thalweg::self_supervised::{BarlowTwinsLossConfig, VicRegLossConfig};
 use thalweg_data::augment::Augmentations;
 use thalweg_kernels::random::Stream;
 
@@ -272,4 +275,53 @@ fn neighbours_vote_by_their_cosines() {
     Stream::new(0, "noise", 0).fill_normal(&mut noise);
     let few = NearestNeighbours::new(&noise, 2, &[1; 30], 2);
     assert_eq!(few.predict(&[0.0, 0.0]), [1]);
+}
+
+#[test]
+fn heads_are_beside_each_other_and_specs_of_one_head_are_as_they_were() {
+    let (samples, _) = digits();
+    let spec = EncoderSpec {
+        heads: 3,
+        ..EncoderSpec::default()
+    };
+    let device = Device::flex();
+    let encoder = Encoder::new(spec, samples.width, 0, &device);
+    encoder.settle(&samples);
+    let (features, embeddings) = encoder.encoded(&samples);
+    assert_eq!((features.len(), embeddings.len()), (400 * 64, 400 * 96));
+    let [first, second] = [0, 1].map(|head| &embeddings[head * 32..(head + 1) * 32]);
+    assert_ne!(first, second);
+
+    let stored = serde_json::to_string(&EncoderSpec::default()).unwrap();
+    assert!(!stored.contains("heads"), "{stored}");
+    assert_eq!(
+        serde_json::from_str::<EncoderSpec>(&stored).unwrap(),
+        EncoderSpec::default()
+    );
+    let several = serde_json::to_string(&spec).unwrap();
+    assert_eq!(serde_json::from_str::<EncoderSpec>(&several).unwrap(), spec);
+}
+
+#[test]
+fn temperature_networks_learn_beside_the_encoder_and_warn() {
+    let (samples, _) = digits();
+    let trial = trial(3);
+    let viewed = ViewedSamples::new(&trial, &samples).unwrap();
+    let heads = EncoderSpec {
+        heads: 2,
+        ..EncoderSpec::default()
+    };
+    let run = |objective: &mut dyn ViewObjective| {
+        train_as(&viewed, heads, objective, &AtomicBool::new(false)).unwrap()
+    };
+    let mut tempered = AmclConfig::new().with_heads(2).init().unwrap();
+    let trained = run(&mut tempered);
+    assert!(trained.losses[2] < trained.losses[0], "{:?}", trained.losses);
+    assert!(tempered.network().is_some() && trained.warning.is_none());
+    let mut siamese = AmclSimSiamConfig::new().with_heads(2).init().unwrap();
+    let losses = run(&mut siamese).losses;
+    assert!(losses[2] < losses[0], "{losses:?}");
+    let mut twins = AmclBarlowTwinsConfig::new().with_heads(2).init().unwrap();
+    let losses = run(&mut twins).losses;
+    assert!(losses[2] < losses[0], "{losses:?}");
 }

@@ -137,6 +137,8 @@ pub struct Trained {
     pub encoder: Encoder,
     /// Mean loss of each epoch.
     pub losses: Vec<f64>,
+    /// What the objective has to say of its last batch, where something is wrong.
+    pub warning: Option<String>,
 }
 
 /// Trains an encoder, on this thread alone; labels reach the objective. None when `interrupted` was set before it ended.
@@ -149,9 +151,19 @@ pub fn train(
     objective: &mut dyn ViewObjective,
     interrupted: &AtomicBool,
 ) -> Option<Trained> {
+    train_as(viewed, viewed.trial.encoder, objective, interrupted)
+}
+
+/// The same of another encoder than the trial's, on the same views.
+pub fn train_as(
+    viewed: &ViewedSamples,
+    encoder: EncoderSpec,
+    objective: &mut dyn ViewObjective,
+    interrupted: &AtomicBool,
+) -> Option<Trained> {
     let ViewedSamples { trial, samples, .. } = viewed;
     let device = Device::flex().autodiff();
-    let mut encoder = Encoder::new(trial.encoder, samples.width, trial.seed, &device);
+    let mut encoder = Encoder::new(encoder, samples.width, trial.seed, &device);
     let mut optimizer = AdamConfig::new().with_epsilon(1e-8).init();
     let steps = samples.len() / trial.batch_size;
     let mut target: Option<Encoder> = None;
@@ -199,7 +211,11 @@ pub fn train(
         }
         losses.push(total / steps as f64);
     }
-    Some(Trained { encoder, losses })
+    Some(Trained {
+        encoder,
+        losses,
+        warning: objective.warning(),
+    })
 }
 
 fn labels(samples: &Samples, ids: &[usize], device: &Device) -> Tensor<1, Int> {

@@ -8,7 +8,9 @@ use super::Progress;
 /// A batch of samples, each embedded in every one of its views.
 #[derive(Clone, Debug)]
 pub struct EmbeddedViews {
-    /// The embeddings `[batch, width]` of each view, two views or more: row i of each is sample i.
+    /// The embeddings `[batch, width]` of each view, two views or more: row i of each is sample i. Where an encoder has
+    /// several heads, a row is theirs one after the other, `heads·width` numbers; an objective of several heads is told their
+    /// number by its configuration and reads columns `c·width..(c + 1)·width` as head c ([`width_of`](Self::width_of)).
     pub embeddings: Vec<Tensor<2>>,
     /// The embeddings of views by the target network, as constants, where the objective asks for one.
     pub targets: Option<Vec<Tensor<2>>>,
@@ -49,6 +51,20 @@ impl EmbeddedViews {
         let targets = self.targets.as_deref();
         targets.expect("an objective that asks for a target network was given views without its embeddings")
     }
+
+    /// Numbers that each of so many heads gives a sample.
+    ///
+    /// # Panics
+    /// When there is no view, or its embeddings are not those of so many heads.
+    pub fn width_of(&self, heads: usize) -> usize {
+        let view = self.embeddings.first().expect("there is a view");
+        let [_, row] = view.dims();
+        assert!(
+            heads > 0 && row > 0 && row.is_multiple_of(heads),
+            "embeddings of {row} numbers are not those of {heads} heads"
+        );
+        row / heads
+    }
 }
 
 /// Something an encoder is trained on, from views of samples.
@@ -65,4 +81,9 @@ pub trait ViewObjective: Send {
     /// A step of the parameters of its own, where it has such: a learned temperature, a network beside the encoder.
     /// `gradients` are those of the last loss, `learning_rate` that of the encoder.
     fn learn(&mut self, _gradients: &mut Gradients, _learning_rate: f64) {}
+
+    /// What whoever trains should be told of the last batch, where something is wrong.
+    fn warning(&self) -> Option<String> {
+        None
+    }
 }
