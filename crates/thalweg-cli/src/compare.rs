@@ -78,10 +78,10 @@ pub struct Args {
     /// Paired repetitions
     #[arg(long, value_name = "N", default_value_t = 10)]
     seeds: usize,
-    /// Passes over the training split [default: by its size]
+    /// Passes over the training split, each of 100 episodes for few-shot [default: by its size]
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
-    /// Samples in a batch [default: 64, or 200 for ssl]
+    /// Samples in a batch [default: 64; 200 for ssl, 128 for verification]
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
     /// What moves the weights: Adam, or SGD with momentum 0.9 and a cosine schedule
@@ -93,6 +93,12 @@ pub struct Args {
     /// Sets of parameters tried for each objective, on up to three validation splits; 0 trains with the defaults
     #[arg(long, value_name = "N", default_value_t = 8)]
     tune: usize,
+    /// Classes of a test episode of few-shot [default: 5, or as many as there are new classes]
+    #[arg(long, value_name = "N")]
+    ways: Option<usize>,
+    /// Labelled samples of each class of an episode of few-shot [default: 5]
+    #[arg(long, value_name = "K")]
+    shots: Option<usize>,
     /// Metric to rank by [default: accuracy, of a probe for ssl, or an error of bag means where targets are numbers]
     #[arg(long)]
     metric: Option<String>,
@@ -124,6 +130,10 @@ enum TaskChoice {
     Classification,
     /// Self-supervised: to embed samples without labels
     Ssl,
+    /// To embed samples so that a few labelled ones of new classes are enough
+    FewShot,
+    /// To embed samples so that those of new classes can be told to be the same
+    Verification,
 }
 
 impl From<TaskChoice> for Task {
@@ -131,6 +141,8 @@ impl From<TaskChoice> for Task {
         match choice {
             TaskChoice::Classification => Self::Classification,
             TaskChoice::Ssl => Self::SelfSupervised,
+            TaskChoice::FewShot => Self::FewShot,
+            TaskChoice::Verification => Self::Verification,
         }
     }
 }
@@ -224,6 +236,7 @@ pub fn run(args: Args) -> miette::Result<()> {
     let dataset = Arc::new(dataset);
     let interrupted = interruption()?;
     let comparison = if args.task == TaskChoice::Classification {
+        embeddings::refuse_episodes(&args)?;
         let plan = plan(&args, &dataset)?;
         let checked = plan.check(&dataset).map_err(failed)?;
         let watched = args

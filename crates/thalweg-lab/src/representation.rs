@@ -3,8 +3,10 @@
 //! As for classifiers, every objective is given the same number of tuning trials on validation splits, and is then trained once
 //! per seed and judged once on the test split. What differs is how a trial trains and what it is judged by: [`Training`].
 
+mod few_shot;
 mod plan;
 mod ssl;
+mod verification;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -15,12 +17,15 @@ use thalweg::catalogue;
 use thalweg::objective::Settings;
 use thalweg_kernels::memory;
 
+pub use few_shot::Episodes;
 pub use plan::{Checked, Plan};
 
 use crate::LabError;
+use crate::few_shot::FewShot;
 use crate::results::EpochPoint;
 use crate::self_supervised::SelfSupervised;
 use crate::trial::{DataSpec, JudgedOn, Outcome, Source, Trial};
+use crate::verification::{CurvePoint, Verification};
 
 /// Raised when a change of the code changes what trials compute, so that older ones are not taken for new ones.
 const REVISION: u32 = 1;
@@ -47,6 +52,10 @@ pub struct RepresentationTrial {
 pub enum Training {
     /// On views of samples, labels unseen.
     SelfSupervised(SelfSupervised),
+    /// On episodes of a few labelled samples.
+    FewShot(FewShot),
+    /// On labelled samples of some classes, to tell others apart.
+    Verification(Verification),
 }
 
 /// What training and judging give.
@@ -54,11 +63,18 @@ struct Judged {
     /// Mean loss of each epoch.
     losses: Vec<f64>,
     /// Metrics by name.
-    metrics: Vec<(&'static str, f64)>,
+    metrics: BTreeMap<String, f64>,
     /// Whether embeddings ended as no numbers; the metrics are then those of equal ones.
     diverged: bool,
-    /// Wall-clock seconds of training alone.
+    /// Wall-clock seconds of training alone, of judging too where that cannot be told apart.
     seconds: f64,
+    /// How often pairs are accepted, where pairs are judged.
+    roc: Vec<CurvePoint>,
+}
+
+fn named(metrics: impl IntoIterator<Item = (&'static str, f64)>) -> BTreeMap<String, f64> {
+    let metrics = metrics.into_iter();
+    metrics.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 impl RepresentationTrial {
@@ -88,6 +104,10 @@ impl Trial for RepresentationTrial {
             Training::SelfSupervised(training) => {
                 ssl::run(self, training, entry, source.dataset, interrupted)?
             }
+            Training::FewShot(training) => few_shot::run(self, training, entry, source.dataset, interrupted)?,
+            Training::Verification(training) => {
+                verification::run(self, training, entry, source.dataset, interrupted)?
+            }
         };
         Ok(judged.map(Judged::outcome))
     }
@@ -98,11 +118,8 @@ impl Judged {
         let epochs = self.losses.len().max(1);
         let curve = self.losses.into_iter().enumerate();
         Outcome {
-            metrics: self
-                .metrics
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect::<BTreeMap<_, _>>(),
+            metrics: self.metrics,
+            roc: self.roc,
             curve: curve
                 .map(|(epoch, train_loss)| EpochPoint {
                     epoch: epoch + 1,

@@ -8,6 +8,7 @@ pub use thalweg::calibration::ReliabilityBin;
 use thalweg::objective::Task;
 
 use crate::undefined;
+use crate::verification::CurvePoint;
 
 /// A finished comparison.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -128,7 +129,7 @@ impl Protocol {
         match self.task {
             Task::Classification => None,
             Task::SelfSupervised => Some("labels unseen"),
-            Task::Verification => Some("classes unseen"),
+            Task::FewShot | Task::Verification => Some("classes unseen"),
         }
     }
 }
@@ -174,6 +175,9 @@ pub struct Entry {
     pub confusion: Vec<Vec<u64>>,
     /// Equal-width reliability bins on the test split, pooled over seeds; an empty one has count 0.
     pub reliability: Vec<ReliabilityBin>,
+    /// How often pairs of one class and of two are accepted, mean over seeds, where pairs are judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roc: Vec<CurvePoint>,
     /// Loss and its derivative against the margin of the true class, where the objective is a function of the scores.
     pub margin_curve: Vec<MarginPoint>,
 }

@@ -24,6 +24,7 @@ use crate::LabError;
 use crate::model::ModelSpec;
 use crate::results::{EpochPoint, ReliabilityBin};
 use crate::undefined;
+use crate::verification::CurvePoint;
 
 /// Raised when a change of the code changes what trials compute, so that older ones are not taken for new ones.
 const REVISION: u32 = 3;
@@ -236,6 +237,9 @@ pub struct Outcome {
     pub confusion: Vec<Vec<u64>>,
     /// Reliability bins on that split.
     pub reliability: Vec<ReliabilityBin>,
+    /// How often pairs of one class and of two are accepted, where pairs are judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roc: Vec<CurvePoint>,
     /// What the objective remembers of training samples, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remembered: Option<Remembered>,

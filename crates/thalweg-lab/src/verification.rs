@@ -29,7 +29,7 @@ mod training;
 mod trial;
 
 pub use identities::{Identities, IdentityShares};
-pub use judgement::{CurvePoint, Judgement, METRICS, judge};
+pub use judgement::{CurvePoint, Judgement, judge};
 pub use network::{Embedder, EmbedderSpec};
 pub use training::{Told, Trained, train};
 pub use trial::{Batches, Outcome, TestFeatures, Verification, run};

@@ -27,6 +27,9 @@ pub fn objectives() -> &'static [ObjectiveEntry] {
             distillation::objectives(),
             contrastive::objectives(),
             self_supervised::objectives(),
+            few_shot::objectives(),
+            verification::objectives(),
+            metric_learning::objectives(),
         ]
         .concat()
     })

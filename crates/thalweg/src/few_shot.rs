@@ -17,6 +17,7 @@ mod icnn;
 mod interval;
 mod neighbors;
 mod original_icnn;
+mod pages;
 mod proto_triplet;
 mod prototypical;
 #[cfg(test)]
@@ -31,7 +32,12 @@ pub use original_icnn::{OriginalIcnn, OriginalIcnnConfig, OriginalIcnnScore};
 pub use proto_triplet::{ProtoTripletLoss, ProtoTripletLossConfig};
 pub use prototypical::{PrototypicalLoss, PrototypicalLossConfig};
 
+use crate::objective::ObjectiveEntry;
 use crate::quantity::{Case, Quantity, QuantityError};
+
+pub(crate) fn objectives() -> Vec<ObjectiveEntry> {
+    pages::objectives()
+}
 
 pub(crate) fn quantities() -> Vec<Quantity> {
     [

@@ -15,6 +15,7 @@ mod circle;
 mod contrastive_pair;
 mod multi_similarity;
 mod n_pairs;
+mod pages;
 mod softmax;
 mod triplet;
 mod triplet_rules;
@@ -30,7 +31,12 @@ pub use triplet::{Mining, TripletMarginLoss, TripletMarginLossConfig};
 use burn::tensor::{Int, Tensor};
 
 use crate::contrastive::Similarity;
+use crate::objective::ObjectiveEntry;
 use crate::quantity::{Case, Outputs, Quantity, QuantityError};
+
+pub(crate) fn objectives() -> Vec<ObjectiveEntry> {
+    pages::objectives()
+}
 
 pub(crate) fn quantities() -> Vec<Quantity> {
     [

@@ -33,6 +33,7 @@ mod mag_face;
 mod margin_softmax;
 mod mismatch;
 mod normalized_softmax;
+mod pages;
 mod pairs;
 mod roc;
 mod templates;
@@ -57,7 +58,12 @@ pub use roc::{BestThreshold, Roc, RocPoint};
 pub use templates::Templates;
 pub use unpg::UnpgLossConfig;
 
+use crate::objective::ObjectiveEntry;
 use crate::quantity::Quantity;
+
+pub(crate) fn objectives() -> Vec<ObjectiveEntry> {
+    pages::objectives()
+}
 
 pub(crate) fn quantities() -> Vec<Quantity> {
     [

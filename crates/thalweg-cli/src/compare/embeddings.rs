@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use thalweg::catalogue;
 use thalweg::objective::Task;
-use thalweg_lab::representation::Plan;
+use thalweg_lab::representation::{Episodes, Plan};
 
 use super::{Args, versions};
 use crate::failure::UserError;
@@ -23,7 +23,11 @@ pub fn plan(args: &Args) -> miette::Result<Plan> {
         ("--attack", args.attack.is_some()),
         ("--family", args.family.is_some()),
         ("--weight-decay", args.weight_decay != 0.0),
+        ("--batch-size", task == Task::FewShot && args.batch_size.is_some()),
     ];
+    if task != Task::FewShot {
+        refuse_episodes(args)?;
+    }
     if let Some((option, _)) = of_classifiers.iter().find(|(_, given)| *given) {
         let problem = format!("{option} has no meaning for --task {}", task.name());
         return Err(UserError::new(problem)
@@ -43,9 +47,27 @@ pub fn plan(args: &Args) -> miette::Result<Plan> {
         epochs: args.epochs,
         batch_size: args.batch_size,
         tries: args.tune,
+        episodes: Episodes {
+            ways: args.ways,
+            shots: args.shots,
+        },
         metric: args.metric.clone(),
         command: command_line(),
         started: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         versions: versions(),
     })
+}
+
+/// # Errors
+/// When episodes are described where there are none.
+pub fn refuse_episodes(args: &Args) -> miette::Result<()> {
+    let given = [("--ways", args.ways.is_some()), ("--shots", args.shots.is_some())];
+    match given.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(
+            UserError::new(format!("{option} has a meaning for episodes only"))
+                .help("compare few-shot objectives with --task few-shot".to_owned())
+                .into(),
+        ),
+        None => Ok(()),
+    }
 }

@@ -192,6 +192,17 @@ fn short_name(metric: &Metric) -> &'static str {
         "rankme" => "rank",
         "alignment" => "align",
         "uniformity" => "unif",
+        "episode_accuracy" => "acc",
+        "episode_half_width" => "±",
+        "icnn_score" => "ICNN",
+        "original_icnn_score" => "ICNN₀",
+        "tar_at_far_0.001" => "0.1%",
+        "tar_at_far_0.01" => "1%",
+        "tar_at_far_0.1" => "10%",
+        "auc" => "AUC",
+        "verification_accuracy" => "acc",
+        "rank_1" => "rank1",
+        "violation_rate" => "viol",
         other => other,
     }
 }

@@ -206,6 +206,7 @@ fn code(comparison: &Comparison, name: &str) -> String {
         .unwrap_or_default();
     let call = match entry.build {
         Build::Embeddings { .. } => "let loss = objective.loss(&views, &progress, &mut random);",
+        Build::Episodes(_) => "let loss = objective.loss(&episode, &progress, &mut random);",
         Build::Scores(_) if entry.shapes.starts_with("logits") => {
             "let loss = objective.forward(model.forward(inputs), targets);"
         }

@@ -14,6 +14,7 @@ use crate::results::{BagSummary, Condition, DataSummary, Entry, EpochPoint, Marg
 use crate::statistics::{differences, summary};
 use crate::trial::{AttackSpec, DataSpec, Outcome, Part, Prepared};
 use crate::tuning::Candidate;
+use crate::verification::CurvePoint;
 
 impl Checked<'_> {
     pub(super) fn data_summary(&self) -> Result<DataSummary, LabError> {
@@ -186,6 +187,7 @@ pub(crate) fn entry(
         curve: mean_curve(outcomes),
         confusion: summed_confusion(outcomes),
         reliability: pool_reliability(&reliability),
+        roc: mean_roc(outcomes),
         margin_curve: curve_along_margins(objective, settings, classes)?,
     })
 }
@@ -230,6 +232,25 @@ fn mean_curve(outcomes: &[Outcome]) -> Vec<EpochPoint> {
             train_loss: mean(epoch, |point| point.train_loss),
             validation_accuracy: mean(epoch, |point| point.validation_accuracy),
             fit: None,
+        })
+        .collect()
+}
+
+/// All seeds judge the same pairs, so that their curves have the same rates.
+fn mean_roc(outcomes: &[Outcome]) -> Vec<CurvePoint> {
+    let length = outcomes
+        .iter()
+        .map(|outcome| outcome.roc.len())
+        .min()
+        .unwrap_or(0);
+    let share = (outcomes.len() as f64).recip();
+    let mean = |of: fn(&CurvePoint) -> f64, at: usize| -> f64 {
+        outcomes.iter().map(|outcome| share * of(&outcome.roc[at])).sum()
+    };
+    (0..length)
+        .map(|at| CurvePoint {
+            far: mean(|point| point.far, at),
+            tar: mean(|point| point.tar, at),
         })
         .collect()
 }

@@ -50,7 +50,9 @@ impl<'a> Classes<'a> {
         for (row, &label) in dataset.labels.iter().enumerate() {
             by_class[label as usize].push(row);
         }
-        Stream::new(trial.seed, "few-shot classes", 0).shuffle(&mut by_class);
+        Stream::new(trial.novel_seed, "few-shot classes", 0).shuffle(&mut by_class);
+        let others = &mut by_class[trial.novel_classes..];
+        Stream::new(trial.seed, "few-shot classes", 1).shuffle(others);
         let mut classes = Self {
             trial,
             dataset,
@@ -62,6 +64,11 @@ impl<'a> Classes<'a> {
             classes.scaler = Some(Standardizer::fit(dataset, &base));
         }
         Ok(classes)
+    }
+
+    /// Number of samples of a part.
+    pub fn samples(&self, part: Part) -> usize {
+        self.of(part).iter().map(Vec::len).sum()
     }
 
     /// The rows of each class of a part.

@@ -38,7 +38,9 @@ pub struct FewShot {
     pub noise: f32,
     /// Adam's learning rate.
     pub learning_rate: f64,
-    /// Seed of classes, weights, episodes and noise.
+    /// Seed of the novel classes: one for all trials of a comparison, so that tuning never sees one of them.
+    pub novel_seed: u64,
+    /// Seed of the other classes, weights, episodes and noise.
     pub seed: u64,
 }
 
@@ -66,6 +68,7 @@ impl FewShot {
             embedding: 64,
             noise: 0.0,
             learning_rate: 1e-3,
+            novel_seed: seed,
             seed,
         }
     }

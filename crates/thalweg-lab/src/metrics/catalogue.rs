@@ -167,6 +167,78 @@ pub const CATALOGUE: &[Metric] = &[
         "",
     )
     .of(Task::SelfSupervised),
+    share(
+        "episode_accuracy",
+        "episode accuracy",
+        "queries whose nearest prototype is their class, mean over episodes of classes not trained on",
+    )
+    .of(Task::FewShot),
+    Metric {
+        direction: Direction::LowerIsBetter,
+        ..share(
+            "episode_half_width",
+            "interval over episodes",
+            "half the width of the 95% interval of that mean over a trial's episodes",
+        )
+    }
+    .of(Task::FewShot),
+    more(
+        "icnn_score",
+        "ICNN score",
+        "how much nearer an episode's samples are to their own class, as trained on",
+    )
+    .of(Task::FewShot),
+    more(
+        "original_icnn_score",
+        "original ICNN score",
+        "the same as first defined, with the spread of distances",
+    )
+    .of(Task::FewShot),
+    share(
+        "tar_at_far_0.01",
+        "TAR at FAR 1%",
+        "pairs of one class accepted where 1 in 100 pairs of two is",
+    )
+    .of(Task::Verification),
+    share(
+        "tar_at_far_0.001",
+        "TAR at FAR 0.1%",
+        "pairs of one class accepted where 1 in 1000 pairs of two is",
+    )
+    .of(Task::Verification),
+    share(
+        "tar_at_far_0.1",
+        "TAR at FAR 10%",
+        "pairs of one class accepted where 1 in 10 pairs of two is",
+    )
+    .of(Task::Verification),
+    share(
+        "auc",
+        "AUC of pairs",
+        "chance that a pair of one class is more similar than a pair of two",
+    )
+    .of(Task::Verification),
+    share(
+        "verification_accuracy",
+        "verification accuracy",
+        "pairs told rightly at the best threshold, those of one class and of two weighing the same",
+    )
+    .of(Task::Verification),
+    share(
+        "rank_1",
+        "rank-1 identification",
+        "samples whose most similar other sample is of their class",
+    )
+    .of(Task::Verification),
+    Metric {
+        direction: Direction::LowerIsBetter,
+        ..share(
+            "violation_rate",
+            "violation rate",
+            "pairs of a positive and a negative pair in which the negative is not less similar",
+        )
+    }
+    .of(Task::Verification),
 ];
 
 const fn share(name: &'static str, title: &'static str, meaning: &'static str) -> Metric {

@@ -195,6 +195,7 @@ fn entry(
             .collect(),
         confusion,
         reliability: metrics::pool_reliability(&bins),
+        roc: Vec::new(),
         margin_curve: (-50..=50)
             .map(|tenth| {
                 let margin = f64::from(tenth) / 10.0;

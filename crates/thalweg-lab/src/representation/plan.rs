@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use thalweg::objective::{ObjectiveEntry, Settings, Task};
+use thalweg::objective::{EpisodeShape, ObjectiveEntry, Settings, Task};
 use thalweg_data::Dataset;
 
-use super::{RepresentationTrial, Training, ssl};
+use super::{Episodes, RepresentationTrial, Training, few_shot, ssl, verification};
 use crate::LabError;
 use crate::comparison::{Rounds, Tuned, held_out, objective_for, recommend, refuse, summarise};
 use crate::metrics::{self, Metric};
 use crate::pool::Pool;
-use crate::results::{Comparison, Condition, Protocol, Recommendation, Summary};
+use crate::results::{Comparison, Condition, DataSummary, Protocol, Recommendation, Summary};
 use crate::statistics::summary;
 use crate::trial::{DataSpec, JudgedOn, Prepared};
 use crate::tuning::LearningRates;
@@ -31,6 +31,8 @@ pub struct Plan {
     pub batch_size: Option<usize>,
     /// Sets of parameters tried for each objective.
     pub tries: usize,
+    /// What episodes are wanted, where the task has such.
+    pub episodes: Episodes,
     /// Name of the ranking metric; none: what the task is used to.
     pub metric: Option<String>,
     /// The exact command, for the record.
@@ -43,8 +45,10 @@ pub struct Plan {
 
 /// Training samples that the default number of epochs sees.
 const SAMPLES_SEEN: usize = 64_000;
-/// Samples in a batch, unless told otherwise.
+/// Samples in a batch of views, unless told otherwise.
 const BATCH: usize = 200;
+/// Samples in a batch of labelled samples, unless told otherwise.
+const BATCH_OF_CLASSES: usize = 128;
 
 /// A plan that is known to make sense for its data.
 pub struct Checked<'a> {
@@ -71,10 +75,22 @@ impl Plan {
             return refuse("targets here are numbers; embeddings are judged by classes");
         }
         let metric = self.metric()?;
-        let data = held_out(dataset.fingerprint());
-        // Splitting once shows whether every class has enough samples, and how large the splits are.
-        let prepared = Prepared::new(dataset, &data, 0)?;
-        let training = prepared.train.rows.len();
+        let mut data = held_out(dataset.fingerprint());
+        let (training, validation) = if self.task == Task::SelfSupervised {
+            // Splitting once shows whether every class has enough samples, and how large the splits are.
+            let prepared = Prepared::new(dataset, &data, 0)?;
+            (prepared.train.rows.len(), prepared.validation.rows.len())
+        } else {
+            data = DataSpec::new(dataset.fingerprint());
+            (dataset.len() / 2, dataset.len() / 5)
+        };
+        let (usual_batch, usual_epochs) = match self.task {
+            Task::FewShot => (0, 3),
+            Task::Verification => (BATCH_OF_CLASSES, (SAMPLES_SEEN / training.max(1)).clamp(5, 60)),
+            Task::SelfSupervised | Task::Classification => {
+                (BATCH, (SAMPLES_SEEN / training.max(1)).clamp(5, 100))
+            }
+        };
         let rounds = Rounds {
             metric,
             tries: self.tries,
@@ -86,11 +102,9 @@ impl Plan {
             dataset,
             entries: self.entries()?,
             metric,
-            rounds: rounds.over_splits_of(prepared.validation.rows.len()),
-            epochs: self
-                .epochs
-                .unwrap_or_else(|| (SAMPLES_SEEN / training.max(1)).clamp(5, 100)),
-            batch_size: self.batch_size.unwrap_or(BATCH).min(training),
+            rounds: rounds.over_splits_of(validation),
+            epochs: self.epochs.unwrap_or(usual_epochs),
+            batch_size: self.batch_size.unwrap_or(usual_batch).min(training),
             data,
         })
     }
@@ -142,17 +156,12 @@ impl Checked<'_> {
     /// When a trial fails or the run is interrupted.
     pub fn run(&self, pool: &Pool) -> Result<Comparison, LabError> {
         // Whether a trial can be made does not depend on how it is set.
-        self.training(LearningRates::ADAM.default, 0)?;
+        self.data_summary()?;
         let trial = |tuned: &Tuned, seed, judged_on| self.trial(tuned, seed, judged_on);
-        let tries = self.entries.iter().map(|&entry| {
-            Tuned::tries(
-                entry,
-                0.0,
-                self.rounds.tries,
-                LearningRates::ADAM,
-                &Settings::new(),
-            )
-        });
+        let tries = self
+            .entries
+            .iter()
+            .map(|&entry| Tuned::tries(entry, 0.0, self.rounds.tries, self.rates(), &Settings::new()));
         let (tuned, outcomes) = self.rounds.run(pool, self.dataset, tries.collect(), &trial)?;
         let entries = tuned
             .iter()
@@ -173,7 +182,7 @@ impl Checked<'_> {
             command: self.plan.command.clone(),
             versions: self.plan.versions.clone(),
             started: self.plan.started.clone(),
-            data: summarise::data_summary(self.dataset, &self.data, None)?,
+            data: self.data_summary()?,
             protocol: self.protocol(self.untrained(pool)?)?,
             conditions: vec![Condition {
                 noise: 0.0,
@@ -186,9 +195,34 @@ impl Checked<'_> {
     }
 
     fn training(&self, learning_rate: f64, seed: u64) -> Result<Training, LabError> {
-        let (epochs, batch_size) = (self.epochs, self.batch_size);
-        let training = ssl::training(self.dataset, epochs, batch_size, learning_rate, seed)?;
-        Ok(Training::SelfSupervised(training))
+        let Self {
+            dataset,
+            epochs,
+            batch_size,
+            ..
+        } = *self;
+        Ok(match self.plan.task {
+            Task::FewShot => {
+                let asked = self.plan.episodes;
+                Training::FewShot(few_shot::training(dataset, asked, epochs, learning_rate, seed))
+            }
+            Task::Verification => {
+                let training = verification::training(dataset, epochs, batch_size, learning_rate, seed);
+                Training::Verification(training)
+            }
+            Task::SelfSupervised | Task::Classification => {
+                let training = ssl::training(dataset, epochs, batch_size, learning_rate, seed)?;
+                Training::SelfSupervised(training)
+            }
+        })
+    }
+
+    /// The learning rates of the task's optimiser.
+    fn rates(&self) -> LearningRates {
+        match self.plan.task {
+            Task::Verification => LearningRates::SGD,
+            _ => LearningRates::ADAM,
+        }
     }
 
     fn trial(&self, tuned: &Tuned, seed: u64, judged_on: JudgedOn) -> RepresentationTrial {
@@ -201,13 +235,18 @@ impl Checked<'_> {
         }
     }
 
-    /// What an encoder is worth with its first weights, over the seeds of the final trials.
+    /// What an encoder is worth with its first weights, over the seeds of the final trials, where that is told.
     fn untrained(&self, pool: &Pool) -> Result<BTreeMap<String, Summary>, LabError> {
+        if self.plan.task != Task::SelfSupervised {
+            return Ok(BTreeMap::new());
+        }
         let metrics = pool.try_map(self.rounds.seeds, |seed| {
-            let training = self.training(LearningRates::ADAM.default, seed as u64)?;
-            let Training::SelfSupervised(of_task) = &training;
-            let nothing = RepresentationTrial::new(self.data.clone(), training.clone(), "", Settings::new());
-            ssl::untrained(&nothing, of_task, self.dataset).map(Some)
+            let (epochs, batch_size) = (self.epochs, self.batch_size);
+            let rate = self.rates().default;
+            let of_task = ssl::training(self.dataset, epochs, batch_size, rate, seed as u64)?;
+            let training = Training::SelfSupervised(of_task.clone());
+            let nothing = RepresentationTrial::new(self.data.clone(), training, "", Settings::new());
+            ssl::untrained(&nothing, &of_task, self.dataset).map(Some)
         })?;
         let mut values = BTreeMap::<String, Vec<f64>>::new();
         for (name, value) in metrics.into_iter().flatten() {
@@ -219,14 +258,53 @@ impl Checked<'_> {
             .collect())
     }
 
+    /// What trials see of the data; classes, not samples, are held out where embeddings are to tell new classes.
+    fn data_summary(&self) -> Result<DataSummary, LabError> {
+        let dataset = self.dataset;
+        let tuned = self.rounds.tuning_trials() > 0;
+        let split = match self.training(self.rates().default, 0)? {
+            Training::SelfSupervised(_) => return summarise::data_summary(dataset, &self.data, None),
+            Training::FewShot(training) => few_shot::split(&training, dataset, tuned)?,
+            Training::Verification(training) => verification::split(&training, dataset, tuned)?,
+        };
+        Ok(DataSummary {
+            name: dataset.name.clone(),
+            samples: dataset.len(),
+            features: dataset.width(),
+            classes: dataset.classes.clone(),
+            class_counts: dataset.class_counts(),
+            split,
+            imbalance: None,
+            bags: None,
+        })
+    }
+
     fn protocol(&self, untrained: BTreeMap<String, Summary>) -> Result<Protocol, LabError> {
-        let Training::SelfSupervised(training) = self.training(LearningRates::ADAM.default, 0)?;
+        let (model, optimizer, batch_size) = match self.training(self.rates().default, 0)? {
+            Training::SelfSupervised(training) => {
+                let model = ssl::describe(&training, self.dataset.width());
+                (model, "Adam", training.batch_size)
+            }
+            Training::FewShot(training) => {
+                let EpisodeShape { ways, shots, queries } = training.training;
+                let model = few_shot::describe(&training, self.dataset);
+                (model, "Adam", ways * (shots + queries))
+            }
+            Training::Verification(training) => {
+                let model = verification::describe(&training, self.dataset.width());
+                (
+                    model,
+                    "SGD, momentum 0.9, weight decay 5e-4, cosine schedule",
+                    training.batch_size,
+                )
+            }
+        };
         Ok(Protocol {
-            model: ssl::describe(&training, self.dataset.width()),
-            optimizer: "Adam".to_owned(),
+            model,
+            optimizer: optimizer.to_owned(),
             seeds: self.rounds.seeds,
             epochs: self.epochs,
-            batch_size: self.batch_size,
+            batch_size,
             tuning_trials: self.rounds.tuning_trials(),
             metric: self.metric.name.to_owned(),
             baseline: self.entries[0].name.to_owned(),

@@ -10,7 +10,7 @@ use thalweg::objective::{EmbeddingSpace, ObjectiveEntry};
 use thalweg_data::Dataset;
 use thalweg_data::augment::{AugmentationError, Augmentations};
 
-use super::{Judged, RepresentationTrial, timed};
+use super::{Judged, RepresentationTrial, named, timed};
 use crate::LabError;
 use crate::self_supervised::{Encoder, EncoderSpec, Samples, SelfSupervised, ViewedSamples, judge, train};
 use crate::trial::{JudgedOn, Prepared};
@@ -92,9 +92,10 @@ pub(super) fn run(
     };
     Ok(Some(Judged {
         losses: trained.losses,
-        metrics,
+        metrics: named(metrics),
         diverged,
         seconds,
+        roc: Vec::new(),
     }))
 }
 

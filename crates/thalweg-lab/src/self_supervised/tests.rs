@@ -2,13 +2,11 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Tensor;
 use thalweg::contrastive::amcl::{AmclBarlowTwinsConfig, AmclConfig, AmclSimSiamConfig};
-use thalweg::objective::ViewObjective;
 use thalweg::objective::{EmbeddedViews, Progress, ViewObjective};
 use thalweg::self_supervised::{
     BarlowTwinsLossConfig, ByolConfig, Dispersed, DispersionConfig, MocoConfig, MsbRegConfig,
     PredictorConfig, SimSiamConfig, VicRegLossConfig,
 };
-use thalweg::self_supervised::{BarlowTwinsLossConfig, VicRegLossConfig};
 use thalweg_data::augment::Augmentations;
 use thalweg_kernels::random::Stream;
 

@@ -298,6 +298,7 @@ impl<'a> Trial<'a> {
             curve: Vec::new(),
             confusion: Vec::new(),
             reliability: Vec::new(),
+            roc: Vec::new(),
             remembered: self.remembered(),
             diverged,
             seconds_per_epoch: 0.0,

@@ -9,7 +9,6 @@ use thalweg::verification::Roc;
 use super::scoring::AllPairs;
 use super::{Embedder, TestFeatures, Verification};
 use crate::LabError;
-use crate::metrics::{Direction, Format, Metric};
 use crate::self_supervised::Samples;
 use crate::undefined;
 
@@ -23,63 +22,10 @@ const RATES: [(&str, f64); 3] = [
 /// Points of a curve for each factor of ten in FAR.
 const PER_DECADE: f64 = 32.0;
 
-/// The metrics of a judgement, in the order of tables.
-pub const METRICS: &[Metric] = &[
-    share(
-        RATES[0].0,
-        "TAR at FAR 0.1 %",
-        "pairs of one identity accepted where 1 in 1000 pairs of two is",
-    ),
-    share(
-        RATES[1].0,
-        "TAR at FAR 1 %",
-        "pairs of one identity accepted where 1 in 100 pairs of two is",
-    ),
-    share(
-        RATES[2].0,
-        "TAR at FAR 10 %",
-        "pairs of one identity accepted where 1 in 10 pairs of two is",
-    ),
-    share(
-        "auc",
-        "AUC",
-        "chance that a pair of one identity is more similar than a pair of two",
-    ),
-    share(
-        "verification_accuracy",
-        "accuracy",
-        "pairs told rightly at the best threshold, those of one identity and of two weighing the same",
-    ),
-    share(
-        "rank_1",
-        "rank-1",
-        "samples whose most similar other sample is of their identity",
-    ),
-    Metric {
-        name: "violation_rate",
-        title: "WDFS violations",
-        meaning: "pairs of a positive and a negative pair in which the negative is not less similar",
-        unit: "%",
-        direction: Direction::LowerIsBetter,
-        format: Format::Percent,
-    },
-];
-
-const fn share(name: &'static str, title: &'static str, meaning: &'static str) -> Metric {
-    Metric {
-        name,
-        title,
-        meaning,
-        unit: "%",
-        direction: Direction::HigherIsBetter,
-        format: Format::Percent,
-    }
-}
-
 /// What was found of a set of samples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// The [`METRICS`], by name.
+    /// Those that [`metrics::CATALOGUE`](crate::metrics::CATALOGUE) has for verification, by name.
     #[serde(deserialize_with = "undefined::named")]
     pub metrics: BTreeMap<String, f64>,
     /// `1/#pairs of two identities`: a false accept rate below cannot be told from 0.
@@ -192,7 +138,10 @@ fn curve(roc: &Roc) -> Vec<CurvePoint> {
 
 #[cfg(test)]
 mod tests {
+    use thalweg::objective::Task;
+
     use super::*;
+    use crate::metrics::CATALOGUE;
 
     #[test]
     fn rates_below_the_resolution_are_named() {
@@ -206,12 +155,12 @@ mod tests {
         let found = Judgement::of(&AllPairs::of(&units, 2, &[0, 0, 1, 1, 2, 2, 3, 3]).unwrap());
         assert_eq!(found.resolution, 1.0 / 24.0);
         assert_eq!(found.resolution_limited, ["tar_at_far_0.001", "tar_at_far_0.01"]);
-        assert!(
-            METRICS
-                .iter()
-                .all(|metric| found.metrics.contains_key(metric.name))
-        );
-        assert_eq!(found.metrics.len(), METRICS.len());
+        let known = CATALOGUE
+            .iter()
+            .filter(|metric| metric.task == Task::Verification);
+        let mut known: Vec<&str> = known.map(|metric| metric.name).collect();
+        known.sort_unstable();
+        assert_eq!(found.metrics.keys().collect::<Vec<_>>(), known);
         assert!(found.curve.is_sorted_by(|a, b| a.far < b.far && a.tar <= b.tar));
         assert_eq!(found.curve.last(), Some(&CurvePoint { far: 1.0, tar: 1.0 }));
     }

@@ -107,6 +107,7 @@ pub fn train(
             let labels: Vec<i64> = ids.iter().map(|&id| i64::from(samples.labels[id])).collect();
             let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [ids.len()]), &device);
             let views = EmbeddedViews {
+                targets: None,
                 embeddings: vec![embeddings],
                 ids: ids.to_vec(),
                 labels: Some(labels),

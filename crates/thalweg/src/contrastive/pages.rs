@@ -1,5 +1,6 @@
 //! The contrastive losses' pages in the catalogue.
 
+use super::amcl::{AdaptiveTemperatureConfig, Aggregate, AmclConfig, AmclLossConfig, Candidates};
 use super::isogclr::{SogClrConfig, TemperatureRule};
 use super::{
     ClipLossConfig, GroCoLossConfig, HardNtXentLossConfig, InfoNceLossConfig, NtXentLossConfig,
@@ -30,6 +31,7 @@ pub(super) fn objectives() -> Vec<ObjectiveEntry> {
         groco(),
         sog_clr(),
         i_sog_clr(),
+        amcl(),
         sup_con(),
     ]
 }
@@ -325,6 +327,63 @@ fn i_sog_clr() -> ObjectiveEntry {
                 let config = SogClrConfig::new(space.samples)
                     .with_gamma(value("gamma"))
                     .with_rule(Some(TemperatureRule::towards(value("rho"))));
+                Ok(Box::new(config.init()?))
+            },
+        },
+    }
+}
+
+fn amcl() -> ObjectiveEntry {
+    ObjectiveEntry {
+        name: "amcl",
+        title: "Adaptive temperatures (AMCL)",
+        family: "contrastive",
+        formula: "InfoNCE with a temperature for each pair from a small network, and β Ω(τ) = β (d/2 log τ + 1/τ)",
+        shapes: "two views [batch, heads·width] each → [1], a temperature network of its own",
+        good_for: &[
+            "representations without labels",
+            "self-supervised",
+            "many augmentations",
+        ],
+        cost: "O(heads · batch² · (width + hidden)), streamed",
+        when: "Augmentations differ much in strength. Here with one head; an encoder with several reads heads·width.",
+        when_not: "A tuned temperature is at hand: nothing is gained at desk scale (thalweg study amcl).",
+        source: "Wang et al., ECCV 2024 (arXiv 2310.05615)",
+        parameters: vec![
+            Parameter {
+                name: "beta",
+                meaning: "weight β of the temperatures' regulariser",
+                default: 0.1,
+                range: (0.01, 1.0),
+                scale: Scale::Logarithmic,
+            },
+            Parameter {
+                name: "lower",
+                meaning: "lowest temperature; the highest is 1",
+                default: 0.1,
+                range: (0.05, 0.3),
+                scale: Scale::Logarithmic,
+            },
+        ],
+        rust: "AmclConfig::new().with_heads(1)\
+               .with_temperature(AdaptiveTemperatureConfig::new().with_lower({lower}).with_upper(1.0))\
+               .with_loss(AmclLossConfig::new().with_beta({beta}).with_aggregate(Aggregate::LogSumExp)\
+               .with_candidates(Candidates::WithPositive)).init()?",
+        path: "thalweg::contrastive::amcl::{AdaptiveTemperatureConfig, Aggregate, AmclConfig, AmclLossConfig, Candidates}",
+        build: Build::Embeddings {
+            tasks: VIEWS,
+            make: |value, _| {
+                let temperature = AdaptiveTemperatureConfig::new()
+                    .with_lower(value("lower"))
+                    .with_upper(1.0);
+                let loss = AmclLossConfig::new()
+                    .with_beta(value("beta"))
+                    .with_aggregate(Aggregate::LogSumExp)
+                    .with_candidates(Candidates::WithPositive);
+                let config = AmclConfig::new()
+                    .with_heads(1)
+                    .with_temperature(temperature)
+                    .with_loss(loss);
                 Ok(Box::new(config.init()?))
             },
         },

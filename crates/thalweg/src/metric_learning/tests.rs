@@ -281,6 +281,7 @@ fn views_are_embeddings_with_the_label_of_their_sample() {
     let all = Tensor::cat(vec![first.clone(), second.clone()], 0);
     let labels_of_all = Tensor::cat(vec![labels.clone(), labels.clone()], 0);
     let views = EmbeddedViews {
+        targets: None,
         embeddings: vec![first, second],
         ids: (0..5).collect(),
         labels: Some(labels),

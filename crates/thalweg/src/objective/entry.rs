@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use super::{Objective, ViewObjective};
+use super::{EpisodeObjective, Objective, ViewObjective};
 use crate::ConfigError;
 
 /// What a model is trained for, and so how it is judged.
@@ -18,19 +18,27 @@ pub enum Task {
     /// To embed samples without labels, so that a simple classifier of the embeddings needs few of them.
     #[serde(rename = "ssl")]
     SelfSupervised,
+    /// To embed samples so that a few labelled ones of new classes are enough to tell others.
+    FewShot,
     /// To embed samples so that those of classes never seen before can be told to be the same.
     Verification,
 }
 
 impl Task {
     /// All tasks.
-    pub const ALL: [Self; 3] = [Self::Classification, Self::SelfSupervised, Self::Verification];
+    pub const ALL: [Self; 4] = [
+        Self::Classification,
+        Self::SelfSupervised,
+        Self::FewShot,
+        Self::Verification,
+    ];
 
     /// Name on the command line and in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Classification => "classification",
             Self::SelfSupervised => "ssl",
+            Self::FewShot => "few-shot",
             Self::Verification => "verification",
         }
     }
@@ -92,6 +100,9 @@ pub type Settings = BTreeMap<String, f64>;
 /// The value of each parameter, by name.
 type Values<'a> = &'a dyn Fn(&str) -> f64;
 
+/// Makes an objective of embeddings of a space.
+type MakeInSpace = fn(Values, &EmbeddingSpace) -> Result<Box<dyn ViewObjective>, ConfigError>;
+
 /// What makes an objective from its parameters' values.
 #[derive(Clone, Copy, Debug)]
 pub enum Build {
@@ -102,8 +113,10 @@ pub enum Build {
         /// What it trains for, the first first of all.
         tasks: &'static [Task],
         /// Makes it.
-        make: fn(Values, &EmbeddingSpace) -> Result<Box<dyn ViewObjective>, ConfigError>,
+        make: MakeInSpace,
     },
+    /// An objective of few-shot episodes.
+    Episodes(fn(Values) -> Result<Box<dyn EpisodeObjective>, ConfigError>),
 }
 
 /// An objective's page in the catalogue.
@@ -181,6 +194,7 @@ impl ObjectiveEntry {
         match self.build {
             Build::Scores(_) => &[Task::Classification],
             Build::Embeddings { tasks, .. } => tasks,
+            Build::Episodes(_) => &[Task::FewShot],
         }
     }
 
@@ -191,7 +205,7 @@ impl ObjectiveEntry {
     pub fn build(&self, settings: &Settings) -> Result<Box<dyn Objective>, BuildError> {
         match self.build {
             Build::Scores(make) => Ok(make(&self.values(settings)?)?),
-            Build::Embeddings { .. } => Err(self.of_other("scores")),
+            Build::Embeddings { .. } | Build::Episodes(_) => Err(self.of_other("scores")),
         }
     }
 
@@ -206,7 +220,18 @@ impl ObjectiveEntry {
     ) -> Result<Box<dyn ViewObjective>, BuildError> {
         match self.build {
             Build::Embeddings { make, .. } => Ok(make(&self.values(settings)?, space)?),
-            Build::Scores(_) => Err(self.of_other("embeddings")),
+            Build::Scores(_) | Build::Episodes(_) => Err(self.of_other("embeddings")),
+        }
+    }
+
+    /// The objective of episodes with `settings`, defaults for what they leave out.
+    ///
+    /// # Errors
+    /// When a setting names no parameter or holds a value that is refused, or it is no objective of episodes.
+    pub fn build_of_episodes(&self, settings: &Settings) -> Result<Box<dyn EpisodeObjective>, BuildError> {
+        match self.build {
+            Build::Episodes(make) => Ok(make(&self.values(settings)?)?),
+            Build::Scores(_) | Build::Embeddings { .. } => Err(self.of_other("episodes")),
         }
     }
 
@@ -217,6 +242,7 @@ impl ObjectiveEntry {
     pub fn check(&self, settings: &Settings) -> Result<(), BuildError> {
         match self.build {
             Build::Scores(_) => self.build(settings).map(drop),
+            Build::Episodes(_) => self.build_of_episodes(settings).map(drop),
             Build::Embeddings { .. } => {
                 let least = EmbeddingSpace {
                     samples: 2,

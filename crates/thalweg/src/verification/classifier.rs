@@ -145,6 +145,7 @@ mod tests {
         let features = Tensor::<2>::from_floats([[1.0, 0.5], [-0.3, 2.0]], &device).require_grad();
         let labels = Tensor::<1, Int>::from_ints([0, 2], &device);
         let views = EmbeddedViews {
+            targets: None,
             embeddings: vec![features.clone()],
             ids: vec![0, 1],
             labels: Some(labels.clone()),
@@ -196,6 +197,7 @@ mod tests {
         let loss = CosFaceLossConfig::new().init().unwrap();
         let mut objective = MarginClassifierConfig::new(2, 2).init(loss, 0, &device).unwrap();
         let views = EmbeddedViews {
+            targets: None,
             embeddings: vec![Tensor::from_floats([[1.0, 0.0], [0.0, 0.0]], &device)],
             ids: vec![0, 1],
             labels: Some(Tensor::from_ints([0, 1], &device)),

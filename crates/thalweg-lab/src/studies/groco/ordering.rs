@@ -36,16 +36,16 @@ fn errors(anchors: &[f64], positives: &[f64], width: usize, strongest: usize) ->
     let mut cosines = vec![0.0; count * count];
     let rows = Matrix::new(anchors, count, width);
     multiply(Work::Alone, &mut cosines, 0.0, 1.0, rows, rows.transposed());
-    let pairs = anchors.chunks_exact(width).zip(positives.chunks_exact(width));
-    let of_anchor = |(own, (row, (anchor, positive))): (usize, (&[f64], (&[f64], &[f64])))| {
-        let positive: f64 = anchor.iter().zip(positive).map(|(a, p)| a * p).sum();
-        let beside = row.iter().enumerate().filter(|(other, _)| *other != own);
+    let of_anchor = |own: usize| {
+        let of = |rows: &[f64]| rows[own * width..(own + 1) * width].to_vec();
+        let positive: f64 = of(anchors).iter().zip(of(positives)).map(|(a, p)| a * p).sum();
+        let row = cosines[own * count..(own + 1) * count].iter().enumerate();
+        let beside = row.filter(|(other, _)| *other != own);
         let mut negatives: Vec<f64> = beside.map(|(_, cosine)| *cosine).collect();
         negatives.sort_by(|a, b| b.total_cmp(a));
         ordering_errors(&[positive], &negatives[..strongest])
     };
-    let rows = cosines.chunks_exact(count).zip(pairs).enumerate();
-    rows.map(of_anchor).sum()
+    (0..count).map(of_anchor).sum()
 }
 
 #[cfg(test)]

@@ -57,7 +57,8 @@ pub(super) fn run(scale: &Scale, advance: &Advance) -> Claim {
                 before, after, bound, ..
             } = certificate;
             taken += 1;
-            broken += usize::from(!(after - before <= bound + ROUNDING * (1.0 + before.abs())));
+            let kept = after - before <= bound + ROUNDING * (1.0 + before.abs());
+            broken += usize::from(!kept);
         }
         run += 1;
     }

@@ -82,7 +82,7 @@ impl Separable {
 
     /// k*(y); none where it is infinite.
     pub fn conjugate(self, y: f64) -> Option<f64> {
-        if self.is_bounded() && !(y.abs() <= 1.0 + TOLERANCE) {
+        if self.is_bounded() && (y.is_nan() || y.abs() > 1.0 + TOLERANCE) {
             return None;
         }
         Some(match self {

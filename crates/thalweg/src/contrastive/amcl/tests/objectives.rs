@@ -8,6 +8,7 @@ use crate::objective::{EmbeddedViews, Progress, ViewObjective};
 fn views(heads: usize) -> EmbeddedViews {
     let [first, second] = embeddings([6, 6], 4 * heads, 1.0, 3, DType::F32);
     EmbeddedViews {
+        targets: None,
         embeddings: vec![first, second],
         ids: (0..6).collect(),
         labels: None,
