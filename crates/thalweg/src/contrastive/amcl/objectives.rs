@@ -22,7 +22,7 @@ use crate::layers::{Linear, LinearConfig};
 use crate::objective::{EmbeddedViews, Progress, ViewObjective};
 
 /// Share of hardest negatives on the lower limit of which a trainer is told.
-pub(super) const TELL: f64 = 0.1;
+const TELL: f64 = 0.1;
 const CHECKED: &str = "checked when the objective was made";
 
 fn heads(heads: usize) -> Result<usize, ConfigError> {
