@@ -72,6 +72,48 @@ fn the_table_fits_eighty_columns_and_says_what_training_added() {
 }
 
 #[test]
+fn new_classes_are_told_from_a_few_samples_and_from_pairs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (arguments, metric, least) in [
+        (
+            &[
+                "--task",
+                "few-shot",
+                "--objectives",
+                "prototypical,prototypical_icnn",
+                "--ways",
+                "3",
+            ][..],
+            "episode_accuracy",
+            0.5,
+        ),
+        (
+            &[
+                "--task",
+                "verification",
+                "--objectives",
+                "cos_face,triplet_margin,sup_con",
+            ],
+            "auc",
+            0.6,
+        ),
+    ] {
+        let common = ["--seeds", "2", "--epochs", "2", "--tune", "2", "--json"];
+        let found = entries(&compare(folder.path(), &[arguments, &common].concat()));
+        for entry in &found {
+            let value = entry["metrics"][metric]["mean"].as_f64();
+            assert!(value.expect("a number") > least, "{metric}: {entry}");
+        }
+    }
+    let reports = std::fs::read_dir(folder.path().join("thalweg-runs")).expect("reports");
+    let with_pairs = reports.filter(|report| {
+        let report = report.as_ref().expect("readable").path().join("report.html");
+        std::fs::read_to_string(report).is_ok_and(|page| page.contains("Pairs accepted"))
+    });
+    assert_eq!(with_pairs.count(), 1);
+}
+
+#[test]
 fn what_means_nothing_for_embeddings_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     for (arguments, told) in [
@@ -85,6 +127,9 @@ fn what_means_nothing_for_embeddings_is_refused() {
         ),
         (&["--objectives", "cross_entropy,nt_xent"], "--task ssl"),
         (&["--task", "ssl", "--metric", "accuracy"], "probe_accuracy"),
+        (&["--task", "ssl", "--shots", "1"], "--task few-shot"),
+        (&["--ways", "3"], "--task few-shot"),
+        (&["--task", "few-shot", "--ways", "9"], "9-way"),
         (&["--task", "ssl", "--batch-size", "1"], "two samples"),
     ] {
         let output = compare(folder.path(), arguments);

@@ -321,6 +321,45 @@ pub fn reliability_of(id: &str, name: &str, class: &str, bins: &[ReliabilityBin]
     (total > 0).then(|| plot.svg())
 }
 
+/// How often pairs of one class are accepted where pairs of two are, at rates in steps of ten; none where no pairs are judged.
+pub fn roc(id: &str, condition: &Condition, palette: &Palette<'_>) -> Option<String> {
+    let judged = || condition.entries.iter().filter(|entry| !entry.roc.is_empty());
+    let least = judged()
+        .map(|entry| entry.roc[0].far)
+        .fold(f64::INFINITY, f64::min);
+    let told: Vec<String> = judged()
+        .map(|entry| {
+            let first = entry.roc[0];
+            let [far, tar] = [first.far, first.tar].map(|share| text::setting(100.0 * share));
+            format!("{} accepts {tar} % at {far} %", entry.objective)
+        })
+        .collect();
+    // The best are drawn last, on top.
+    let mut entries: Vec<&Entry> = judged().collect();
+    entries.reverse();
+    let marks = entries.into_iter().map(|entry| Mark::Line {
+        class: format!("line {}", palette.class(&entry.objective)),
+        points: entry
+            .roc
+            .iter()
+            .map(|point| (point.far.log10(), 100.0 * point.tar))
+            .collect(),
+    });
+    let decades = least.log10().floor();
+    let plot = Plot {
+        id: id.to_owned(),
+        title: "Pairs of one class accepted against pairs of two accepted".to_owned(),
+        description: format!("Mean over the seeds: {}.", told.join("; ")),
+        height: 270.0,
+        x_label: "pairs of two classes accepted (power of ten)".to_owned(),
+        x: Scale::between(decades, 0.0, decades.abs() as usize),
+        y_label: "pairs of one class accepted (%)".to_owned(),
+        y: Scale::between(0.0, 100.0, 5),
+        marks: marks.collect(),
+    };
+    (!told.is_empty() && least > 0.0).then(|| plot.svg())
+}
+
 /// Loss and slope of an objective against the margin; none where it is not a function of the scores.
 pub fn margin(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String> {
     let (first, last) = (entry.margin_curve.first()?, entry.margin_curve.last()?);

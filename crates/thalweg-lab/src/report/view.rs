@@ -50,6 +50,7 @@ pub struct ConditionView {
     training: Vec<Panel>,
     reliability: Vec<Panel>,
     confusion: Vec<Confusion>,
+    roc: Option<String>,
     margins: Vec<Panel>,
     metric_columns: Vec<Column>,
     metric_rows: Vec<MetricRow>,
@@ -188,6 +189,7 @@ impl ConditionView {
                 .iter()
                 .filter_map(|entry| Confusion::of(entry, &comparison.data.classes))
                 .collect(),
+            roc: figures::roc(&id("roc"), condition, palette),
             margins: panels("margin", figures::margin),
             metric_columns,
             metric_rows,

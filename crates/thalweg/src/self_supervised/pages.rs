@@ -1,8 +1,8 @@
 //! The self-supervised losses' pages in the catalogue.
 
 use super::{
-    BarlowTwinsLossConfig, ByolConfig, DispersionConfig, MocoConfig, MsbRegConfig, PredictorConfig,
-    SimSiamConfig, TargetMomentum, VicRegLossConfig,
+    BarlowTwinsLossConfig, ByolConfig, Dispersed, DispersionConfig, MocoConfig, MsbRegConfig,
+    PredictorConfig, SimSiamConfig, TargetMomentum, VicRegLossConfig,
 };
 use crate::objective::{Build, ObjectiveEntry, Parameter, Scale, Task};
 
@@ -10,7 +10,15 @@ const VIEWS: &[Task] = &[Task::SelfSupervised];
 const TWO_VIEWS: &str = "two views [batch, width] each → [1]";
 
 pub(super) fn objectives() -> Vec<ObjectiveEntry> {
-    vec![vicreg(), barlow_twins(), byol(), sim_siam(), moco(), msbreg()]
+    vec![
+        vicreg(),
+        barlow_twins(),
+        byol(),
+        byol_dispersed(),
+        sim_siam(),
+        moco(),
+        msbreg(),
+    ]
 }
 
 fn weight(name: &'static str, meaning: &'static str, default: f64, range: (f64, f64)) -> Parameter {
@@ -99,6 +107,9 @@ fn barlow_twins() -> ObjectiveEntry {
 /// Hidden numbers of predictors: small as the encoders of trials are.
 const PREDICTOR: usize = 64;
 
+/// SimSiam's predictor narrows.
+const NARROW: usize = 16;
+
 /// The slow network's momentum at the start. Papers train for 10⁵ steps and start at 0.996.
 fn momentum() -> Parameter {
     Parameter {
@@ -142,6 +153,50 @@ fn byol() -> ObjectiveEntry {
     }
 }
 
+fn dispersion(value: &dyn Fn(&str) -> f64) -> DispersionConfig {
+    DispersionConfig::new()
+        .with_lambda_s(value("lambda_s"))
+        .with_lambda_b(value("lambda_b"))
+}
+
+fn dispersing() -> [Parameter; 2] {
+    [
+        weight(
+            "lambda_s",
+            "weight λ_s of equal singular values",
+            4.0,
+            (0.5, 16.0),
+        ),
+        weight("lambda_b", "weight λ_b of the Brownian kicks", 0.1, (0.01, 1.0)),
+    ]
+}
+
+fn byol_dispersed() -> ObjectiveEntry {
+    let [lambda_s, lambda_b] = dispersing();
+    ObjectiveEntry {
+        name: "byol_dispersed",
+        title: "BYOL with dispersion",
+        formula: "BYOL + λ_s ‖ZᵀZ/n − I/d‖² + λ_b u·w, w a random direction a sample",
+        when: "BYOL loses dimensions: look at RankMe.",
+        when_not: "Batches are small beside the width.",
+        source: "Moon et al., WACV 2023 (arXiv 2207.03552)",
+        parameters: vec![momentum(), lambda_s, lambda_b],
+        rust: "Dispersed::new(ByolConfig::new().with_momentum(TargetMomentum::Rising({momentum})).init()?, \
+               DispersionConfig::new().with_lambda_s({lambda_s}).with_lambda_b({lambda_b}).init()?)",
+        path: "thalweg::self_supervised::{ByolConfig, Dispersed, DispersionConfig, TargetMomentum}",
+        build: Build::Embeddings {
+            tasks: VIEWS,
+            make: |value, _| {
+                let base = ByolConfig::new()
+                    .with_predictor(Some(PredictorConfig::new().with_hidden(PREDICTOR)))
+                    .with_momentum(TargetMomentum::Rising(value("momentum")));
+                Ok(Box::new(Dispersed::new(base.init()?, dispersion(value).init()?)))
+            },
+        },
+        ..byol()
+    }
+}
+
 fn sim_siam() -> ObjectiveEntry {
     ObjectiveEntry {
         name: "sim_siam",
@@ -158,7 +213,7 @@ fn sim_siam() -> ObjectiveEntry {
         build: Build::Embeddings {
             tasks: VIEWS,
             make: |_, _| {
-                let predictor = PredictorConfig::new().with_hidden(PREDICTOR);
+                let predictor = PredictorConfig::new().with_hidden(NARROW);
                 Ok(Box::new(SimSiamConfig::new().with_predictor(predictor).init()?))
             },
         },
@@ -222,6 +277,7 @@ fn moco() -> ObjectiveEntry {
 }
 
 fn msbreg() -> ObjectiveEntry {
+    let [lambda_s, lambda_b] = dispersing();
     ObjectiveEntry {
         name: "msbreg",
         title: "MSBReg",
@@ -235,27 +291,15 @@ fn msbreg() -> ObjectiveEntry {
         when: "As BYOL, without a predictor: equal singular values keep it from collapsing.",
         when_not: "Batches are small beside the width.",
         source: "Moon et al., WACV 2023 (arXiv 2207.03552)",
-        parameters: vec![
-            momentum(),
-            weight(
-                "lambda_s",
-                "weight λ_s of equal singular values",
-                4.0,
-                (0.5, 16.0),
-            ),
-            weight("lambda_b", "weight λ_b of the Brownian kicks", 0.1, (0.01, 1.0)),
-        ],
+        parameters: vec![momentum(), lambda_s, lambda_b],
         rust: "MsbRegConfig::new().with_momentum(TargetMomentum::Rising({momentum}))\
                .with_dispersion(DispersionConfig::new().with_lambda_s({lambda_s}).with_lambda_b({lambda_b})).init()?",
         path: "thalweg::self_supervised::{DispersionConfig, MsbRegConfig, TargetMomentum}",
         build: Build::Embeddings {
             tasks: VIEWS,
             make: |value, _| {
-                let dispersion = DispersionConfig::new()
-                    .with_lambda_s(value("lambda_s"))
-                    .with_lambda_b(value("lambda_b"));
                 let config = MsbRegConfig::new()
-                    .with_dispersion(dispersion)
+                    .with_dispersion(dispersion(value))
                     .with_momentum(TargetMomentum::Rising(value("momentum")));
                 Ok(Box::new(config.init()?))
             },

@@ -8,6 +8,9 @@ use crate::ConfigError;
 use crate::objective::{Build, EmbeddingSpace, ObjectiveEntry, Parameter, Scale, Task, ViewObjective};
 
 const TASKS: &[Task] = &[Task::Verification];
+/// Norms between which MagFace's margin grows: those of narrow embeddings.
+const LEAST_NORM: f64 = 1.0;
+const LARGEST_NORM: f64 = 20.0;
 
 /// Over class weights of its own.
 fn classifier(
@@ -121,7 +124,7 @@ fn mag_face() -> ObjectiveEntry {
         title: "MagFace",
         formula: "ArcFace with a margin that grows with the embedding's norm, plus λ_g g(‖x‖)",
         when: "Quality of samples differs: the norm of an embedding comes to tell it.",
-        when_not: "Norms stay far below the range of the paper (10 to 110): the margin is then constant.",
+        when_not: "Norms stay outside the range of the margin (here 1 to 20; 10 to 110 in the paper): it is constant there.",
         source: "Meng et al., CVPR 2021 (arXiv 2103.06627)",
         parameters: vec![
             scale(),
@@ -134,12 +137,14 @@ fn mag_face() -> ObjectiveEntry {
             },
         ],
         rust: "MarginClassifierConfig::new(classes, width).init(MagFaceLossConfig::new()\
-               .with_scale({scale}).with_lambda_g({lambda_g}).init()?, seed, &device)?",
+               .with_l_a(1.0).with_u_a(20.0).with_scale({scale}).with_lambda_g({lambda_g}).init()?, seed, &device)?",
         path: "thalweg::verification::{MagFaceLossConfig, MarginClassifierConfig}",
         build: Build::Embeddings {
             tasks: TASKS,
             make: |value, space| {
                 let config = MagFaceLossConfig::new()
+                    .with_l_a(LEAST_NORM)
+                    .with_u_a(LARGEST_NORM)
                     .with_scale(value("scale"))
                     .with_lambda_g(value("lambda_g"));
                 classifier(config.init()?, space)

@@ -53,7 +53,7 @@ pub(super) fn run(scale: &Scale, pool: &Pool, advance: &Advance) -> Result<(Tabl
     let length = scale.pick(20_000, 2000);
     let ends = pool.map(problems(scale), |problem| {
         let f = quadratic(problem as u64);
-        let minima = KERNELS.map(|(_, kernel)| composite_minimum(kernel, DECAY, &f).0);
+        let minima = KERNELS.map(|(_, kernel)| composite_minimum(kernel, DECAY, &f, 1e-13).0);
         let ends = [0, 1, 2, 3, 4, 5].map(|own| {
             let end = descend(KERNELS[own].1, &f, length);
             let distance = |minimum: &[f64]| {

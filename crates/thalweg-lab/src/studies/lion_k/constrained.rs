@@ -21,6 +21,9 @@ const AT_BOUND: f64 = 0.99;
 /// Least overlap of the sets of weights at the bound.
 const OVERLAP: f64 = 0.85;
 
+/// Step of the search for the minimum that ends it.
+const STILL: f64 = 1e-7;
+
 const L1: Kernel = Kernel::Separable(Separable::L1);
 
 /// Where a run of Lion ends, and the worst of its way.
@@ -45,7 +48,7 @@ pub(super) fn steps(scale: &Scale) -> usize {
 pub(super) fn run(scale: &Scale, pool: &Pool, advance: &Advance) -> Result<(Table, Vec<Claim>), LabError> {
     let oracles = pool.map(DECAYS.len(), |index| {
         let regression = Regression::of_digits()?;
-        Ok::<_, LabError>(composite_minimum(L1, DECAYS[index], &regression))
+        Ok::<_, LabError>(composite_minimum(L1, DECAYS[index], &regression, STILL))
     })?;
     let oracles = oracles.into_iter().collect::<Result<Vec<_>, _>>()?;
     let seeds = scale.seeds();

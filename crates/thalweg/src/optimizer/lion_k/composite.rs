@@ -60,11 +60,17 @@ impl Smooth for Quadratic {
 /// Steps at most; each gains digits by a factor that the condition of Q decides.
 const STEPS: usize = 200_000;
 
-/// `argmin_x f(x) + K*(λx)/λ` and its value, by accelerated proximal steps that start anew when they turn back.
+/// `argmin_x f(x) + K*(λx)/λ` and its value, by accelerated proximal steps that start anew when they turn back, until one moves
+/// no entry of λx by more than `tolerance`, relative to the entry or 1.
 ///
 /// # Panics
 /// When the weight decay λ is not positive.
-pub fn composite_minimum(kernel: Kernel, weight_decay: f64, f: &dyn Smooth) -> (Vec<f64>, f64) {
+pub fn composite_minimum(
+    kernel: Kernel,
+    weight_decay: f64,
+    f: &dyn Smooth,
+    tolerance: f64,
+) -> (Vec<f64>, f64) {
     assert!(weight_decay > 0.0, "without weight decay there is no second term");
     let size = f.size();
     // In y = λx, where f has λ⁻² of its curvature.
@@ -108,7 +114,7 @@ pub fn composite_minimum(kernel: Kernel, weight_decay: f64, f: &dyn Smooth) -> (
         let still = change
             .iter()
             .zip(&next)
-            .all(|(change, y)| change.abs() <= 1e-16 * (1.0 + y.abs()));
+            .all(|(change, y)| change.abs() <= tolerance * y.abs().max(1.0));
         y = next;
         if still && carried == 0.0 {
             break;

@@ -40,6 +40,9 @@ const KERNELS: [(&str, Name); 13] = [
     ("nuclear", Name::Nuclear),
 ];
 
+/// What rounding may move a minimum by.
+const ROUNDING: f64 = 1e-15;
+
 const SCHEMES: [(&str, Scheme); 2] = [("explicit", Scheme::Explicit), ("implicit", Scheme::Implicit)];
 
 fn quantity(name: &'static str, meaning: &'static str) -> Quantity {
@@ -371,7 +374,7 @@ fn minimum() -> Quantity {
     );
     of_quadratic(quantity.param("weight_decay", 1.0)).eval(|case| {
         let f = case.quadratic()?;
-        let (x, value) = composite_minimum(case.kernel(f.size())?, case.decayed()?, &f);
+        let (x, value) = composite_minimum(case.kernel(f.size())?, case.decayed()?, &f, ROUNDING);
         Ok(Outputs::new().with("x", x).with("value", value))
     })
 }

@@ -225,7 +225,7 @@ proptest! {
         centre in vector(),
     ) {
         let f = quadratic(&entries, centre);
-        let (minimum, value) = composite_minimum(kernel, 0.7, &f);
+        let (minimum, value) = composite_minimum(kernel, 0.7, &f, 1e-14);
         let (mut x, mut m) = (vec![0.0; SIZE], vec![0.0; SIZE]);
         let mut gradient = vec![0.0; SIZE];
         let steps = 6000;
