@@ -90,7 +90,7 @@ pub(super) fn run(scale: &Scale, pool: &Pool, advance: &Advance) -> Result<(Tabl
                 vec![
                     KERNELS[of].0.to_owned(),
                     format!("{:.1e}", farthest(of)),
-                    format!("{:.0} times", nearest(of)),
+                    format!("{:.0e} times", nearest(of)),
                 ]
             })
             .collect(),
@@ -103,7 +103,7 @@ pub(super) fn run(scale: &Scale, pool: &Pool, advance: &Advance) -> Result<(Tabl
             "every kernel and problem: within {NEAR} of the minimum of f + K*(λx)/λ, at least {TIMES} times nearer than to that of \
              any other kernel"
         ),
-        evidence: format!("farthest {worst:.1e}; least ratio {closest:.0}"),
+        evidence: format!("farthest {worst:.1e}; least ratio {closest:.0e}"),
         verdict: Some(if holds {
             Verdict::Holds
         } else {

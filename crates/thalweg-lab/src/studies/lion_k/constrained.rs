@@ -22,7 +22,7 @@ const AT_BOUND: f64 = 0.99;
 const OVERLAP: f64 = 0.85;
 
 /// Step of the search for the minimum that ends it.
-const STILL: f64 = 1e-7;
+const STILL: f64 = 1e-10;
 
 const L1: Kernel = Kernel::Separable(Separable::L1);
 
@@ -34,7 +34,7 @@ struct Run {
     overlap: f64,
     /// Steps whose distance was above the promised one.
     broken: usize,
-    /// The first step within the bound.
+    /// The first step within the bound, but for [`BEYOND`].
     feasible: usize,
     /// Of AdamW with the same decay.
     adam_gap: f64,
@@ -178,7 +178,7 @@ fn one(decay: f64, (oracle, least): &(Vec<f64>, f64), seed: u64, length: usize) 
         let after = L1.domain_distance(&decayed(&x));
         broken += usize::from(after > (1.0 - rule.learning_rate * decay) * distance + ROUNDING);
         distance = after;
-        if distance <= ROUNDING {
+        if distance <= BEYOND {
             feasible = feasible.min(step + 1);
         }
     }
