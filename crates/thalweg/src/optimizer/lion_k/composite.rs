@@ -72,22 +72,18 @@ pub fn composite_minimum(
     tolerance: f64,
 ) -> (Vec<f64>, f64) {
     assert!(weight_decay > 0.0, "without weight decay there is no second term");
-    let size = f.size();
-    // In y = λx, where f has λ⁻² of its curvature.
-    let step = weight_decay * weight_decay / f.steepness().max(f64::MIN_POSITIVE);
-    let mut y = vec![0.0; size];
-    kernel.conjugate_proximal(&mut y, step / weight_decay);
+    let mut search = Search {
+        kernel,
+        weight_decay,
+        f,
+        // Bounds of the curvature are seldom near it.
+        steepness: f.steepness().max(f64::MIN_POSITIVE) / 64.0,
+        gradient: vec![0.0; f.size()],
+    };
+    let mut y = vec![0.0; f.size()];
     let (mut ahead, mut momentum) = (y.clone(), 1.0_f64);
-    let (mut x, mut gradient) = (vec![0.0; size], vec![0.0; size]);
     for _ in 0..STEPS {
-        x.iter_mut().zip(&ahead).for_each(|(x, y)| *x = y / weight_decay);
-        f.evaluate(&x, &mut gradient);
-        let moved = ahead
-            .iter()
-            .zip(&gradient)
-            .map(|(y, g)| y - step * g / weight_decay);
-        let mut next: Vec<f64> = moved.collect();
-        kernel.conjugate_proximal(&mut next, step / weight_decay);
+        let next = search.step(&ahead);
         let change: Vec<f64> = next.iter().zip(&y).map(|(next, y)| next - y).collect();
         let turned: f64 = ahead
             .iter()
@@ -123,8 +119,51 @@ pub fn composite_minimum(
             (ahead, momentum) = (y.clone(), 1.0);
         }
     }
-    let x: Vec<f64> = y.iter().map(|y| y / weight_decay).collect();
+    let x = search.undecayed(&y);
     let beyond = kernel.conjugate(&y).expect("proximal points lie in the domain");
-    let value = f.evaluate(&x, &mut gradient) + beyond / weight_decay;
+    let value = f.evaluate(&x, &mut search.gradient) + beyond / weight_decay;
     (x, value)
+}
+
+/// A search in y = λx.
+struct Search<'a> {
+    kernel: Kernel,
+    weight_decay: f64,
+    f: &'a dyn Smooth,
+    /// A curvature that no step so far met a larger one than.
+    steepness: f64,
+    gradient: Vec<f64>,
+}
+
+impl Search<'_> {
+    fn undecayed(&self, y: &[f64]) -> Vec<f64> {
+        y.iter().map(|y| y / self.weight_decay).collect()
+    }
+
+    /// A proximal step from y, as long as the curvature on the way allows.
+    fn step(&mut self, y: &[f64]) -> Vec<f64> {
+        let from = self.undecayed(y);
+        let value = self.f.evaluate(&from, &mut self.gradient);
+        let slope = self.gradient.clone();
+        let limit = self.f.steepness().max(f64::MIN_POSITIVE);
+        loop {
+            let step = self.weight_decay * self.weight_decay / self.steepness;
+            let moved = y.iter().zip(&slope);
+            let mut next: Vec<f64> = moved.map(|(y, g)| y - step * g / self.weight_decay).collect();
+            self.kernel
+                .conjugate_proximal(&mut next, step / self.weight_decay);
+            if self.steepness >= limit {
+                return next;
+            }
+            let to = self.undecayed(&next);
+            let way: Vec<f64> = to.iter().zip(&from).map(|(to, from)| to - from).collect();
+            let allowed = value + dot(&slope, &way) + 0.5 * self.steepness * dot(&way, &way);
+            // Within rounding of the value nothing can be told of the curvature.
+            let reached = self.f.evaluate(&to, &mut self.gradient);
+            if reached <= allowed + f64::EPSILON * value.abs() {
+                return next;
+            }
+            self.steepness = (2.0 * self.steepness).min(limit);
+        }
+    }
 }
