@@ -210,7 +210,7 @@ fn compared<'a>(condition: &'a Condition, protocol: &Protocol) -> Vec<&'a Entry>
 
 fn heading(noise: f64, data: &DataSummary, protocol: &Protocol) -> String {
     if let Some(unseen) = protocol.unseen() {
-        format!("Trained with {unseen}")
+        format!("In training: {unseen}")
     } else if data.bags.is_some() {
         "Learnt from bags".to_owned()
     } else if noise == 0.0 {

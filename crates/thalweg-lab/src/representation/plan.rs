@@ -21,7 +21,7 @@ use crate::tuning::LearningRates;
 pub struct Plan {
     /// What embeddings are trained for.
     pub task: Task,
-    /// Names of the objectives; the first is the baseline.
+    /// Names of the objectives.
     pub objectives: Vec<String>,
     /// Paired repetitions.
     pub seeds: usize,
@@ -177,7 +177,7 @@ impl Checked<'_> {
                 )
             })
             .collect::<Result<Vec<_>, _>>()?;
-        let baseline = self.entries[0].name;
+        let baseline = self.baseline();
         let mut comparison = Comparison {
             command: self.plan.command.clone(),
             versions: self.plan.versions.clone(),
@@ -215,6 +215,17 @@ impl Checked<'_> {
                 Training::SelfSupervised(training)
             }
         })
+    }
+
+    /// What differences are taken to: the habit of the task where it takes part, else the first objective named.
+    fn baseline(&self) -> &'static str {
+        let habit = match self.plan.task {
+            Task::FewShot => "prototypical",
+            Task::Verification => "normalized_softmax",
+            Task::SelfSupervised | Task::Classification => "nt_xent",
+        };
+        let found = self.entries.iter().find(|entry| entry.name == habit);
+        found.unwrap_or(&self.entries[0]).name
     }
 
     /// The learning rates of the task's optimiser.
@@ -307,7 +318,7 @@ impl Checked<'_> {
             batch_size,
             tuning_trials: self.rounds.tuning_trials(),
             metric: self.metric.name.to_owned(),
-            baseline: self.entries[0].name.to_owned(),
+            baseline: self.baseline().to_owned(),
             attack: None,
             teacher: None,
             task: self.plan.task,

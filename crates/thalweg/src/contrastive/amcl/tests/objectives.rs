@@ -57,6 +57,7 @@ fn a_trainer_is_told_when_temperatures_sit_on_the_lower_limit() {
     let mut drawn_down = config.init().unwrap();
     let view = leaf(vec![1.0, 0.0, -1.0, 0.0], [2, 2], DType::F32);
     let opposite = EmbeddedViews {
+        targets: None,
         embeddings: vec![view.clone(), view],
         ids: vec![0, 1],
         labels: None,
