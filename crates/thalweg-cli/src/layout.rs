@@ -140,6 +140,29 @@ pub fn short(number: f64) -> String {
     }
 }
 
+/// A line of Rust in lines that fit beside an indent: the names of a `use` below each other, else a call a line.
+pub fn rust(line: &str, indent: usize) -> Vec<String> {
+    if line.width() + indent <= width() {
+        return vec![line.to_owned()];
+    }
+    let names = line.strip_suffix("};").and_then(|line| line.split_once('{'));
+    match names {
+        Some((path, names)) if line.starts_with("use ") => {
+            let names = wrapped(&format!("{names},"), width() - indent - 4);
+            let names = names.into_iter().map(|names| format!("    {names}"));
+            std::iter::once(format!("{path}{{"))
+                .chain(names)
+                .chain(["};".to_owned()])
+                .collect()
+        }
+        _ => line
+            .replace(").", ")\n    .")
+            .lines()
+            .map(str::to_owned)
+            .collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use thalweg_lab::output::Written;
 use thalweg_lab::results::{Comparison, Condition, Difference, Entry, Finding};
 
 use super::shown;
-use crate::layout::{FAINT, NAME, TITLE, heading, padded, styled, width, wrapped};
+use crate::layout::{FAINT, NAME, TITLE, heading, padded, rust, styled, width, wrapped};
 
 const BETTER: Style = AnsiColor::Green.on_default();
 const WORSE: Style = AnsiColor::Red.on_default();
@@ -288,7 +288,7 @@ fn recommendation(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()
         writeln!(out, "{line}")?;
     }
     writeln!(out)?;
-    for line in recommendation.code.lines() {
+    for line in recommendation.code.lines().flat_map(|line| rust(line, 4)) {
         writeln!(out, "    {line}")?;
     }
     Ok(())

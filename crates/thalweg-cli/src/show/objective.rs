@@ -107,8 +107,11 @@ pub fn page(
         labelled(out, label, text)?;
     }
     writeln!(out, "\n{}", styled(TITLE, "Rust"))?;
-    writeln!(out, "  use {};", entry.path)?;
-    writeln!(out, "  {}", statement(&entry.rust_with(settings)))?;
+    let used = format!("use {};", entry.path);
+    let made = format!("let objective = {};", entry.rust_with(settings));
+    for line in [used, made].iter().flat_map(|line| layout::rust(line, 2)) {
+        writeln!(out, "  {line}")?;
+    }
     if let Some(curve) = curve {
         writeln!(out)?;
         layout::heading(
@@ -161,16 +164,6 @@ fn parameters(out: &mut dyn Write, entry: &ObjectiveEntry, settings: &Settings) 
         layout::row(out, (name, names), &[(value, values), (text, room)])?;
     }
     writeln!(out)
-}
-
-/// The statement that makes the objective, a call a line where one line does not hold it.
-fn statement(expression: &str) -> String {
-    let statement = format!("let objective = {expression};");
-    if statement.width() + 2 <= layout::width() {
-        statement
-    } else {
-        statement.replace(").", ")\n      .")
-    }
 }
 
 /// A formula in lines, broken where its author left a wide gap.

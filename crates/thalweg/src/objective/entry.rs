@@ -53,7 +53,7 @@ pub struct EmbeddingSpace {
     pub classes: usize,
     /// Numbers of an embedding.
     pub width: usize,
-    /// Where parameters of its own are to be.
+    /// Where parameters of its own are to be, with gradients.
     pub device: Device,
     /// Seed of what it draws when it is made.
     pub seed: u64,
@@ -248,7 +248,7 @@ impl ObjectiveEntry {
                     samples: 2,
                     classes: 2,
                     width: 2,
-                    device: Device::flex(),
+                    device: Device::flex().autodiff(),
                     seed: 0,
                 };
                 self.build_in(&least, settings).map(drop)
