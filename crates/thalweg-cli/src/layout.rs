@@ -155,11 +155,19 @@ pub fn rust(line: &str, indent: usize) -> Vec<String> {
                 .chain(["};".to_owned()])
                 .collect()
         }
-        _ => line
-            .replace(").", ")\n    .")
-            .lines()
-            .map(str::to_owned)
-            .collect(),
+        _ => {
+            let calls = line.replace(").", ")\n    .");
+            let lines = calls.lines().flat_map(|call| {
+                let start = call.len() - call.trim_start().len();
+                let pieces = wrapped(call.trim_start(), width() - indent - start - 4);
+                let pieces = pieces.into_iter().enumerate();
+                pieces.map(move |(at, piece)| {
+                    let deeper = if at > 0 { 4 } else { 0 };
+                    format!("{}{piece}", " ".repeat(start + deeper))
+                })
+            });
+            lines.collect()
+        }
     }
 }
 

@@ -40,6 +40,16 @@ pub enum WeightInit {
 }
 
 impl Head {
+    /// CosFace with a margin of the cosine.
+    pub fn cos_face(margin: f64) -> Self {
+        Self::CosFace(CosFace { margin })
+    }
+
+    /// ArcFace with a margin of the angle, radians.
+    pub fn arc_face(margin: f64) -> Self {
+        Self::ArcFace(ArcFace { margin })
+    }
+
     /// The head itself, if its parameters are in their ranges.
     pub(super) fn checked(self) -> Result<Self, ConfigError> {
         match self {

@@ -1,8 +1,8 @@
 //! The margin softmaxes' pages in the catalogue.
 
 use super::{
-    ArcFace, ArcFaceLossConfig, CosFace, CosFaceLossConfig, Head, MagFaceLossConfig, MarginClassifierConfig,
-    MarginSoftmaxLoss, NormalizedSoftmaxLossConfig, UnpgLossConfig,
+    ArcFaceLossConfig, CosFaceLossConfig, Head, MagFaceLossConfig, MarginClassifierConfig, MarginSoftmaxLoss,
+    NormalizedSoftmaxLossConfig, UnpgLossConfig,
 };
 use crate::ConfigError;
 use crate::objective::{Build, EmbeddingSpace, ObjectiveEntry, Parameter, Scale, Task, ViewObjective};
@@ -163,15 +163,13 @@ fn unpg_cos_face() -> ObjectiveEntry {
         when: "Class weights have come to the centres of their classes and see no hard negatives any more.",
         when_not: "Few classes and a short training: it takes accuracy then (thalweg study unpg).",
         source: "Jung et al., BMVC 2022 (arXiv 2203.11593)",
-        rust: "MarginClassifierConfig::new(classes, width).init(UnpgLossConfig::new(Head::CosFace(CosFace { margin }))\
-               .with_scale(scale).init()?, seed, &device)?",
-        path: "thalweg::verification::{CosFace, Head, MarginClassifierConfig, UnpgLossConfig}",
+        rust: "MarginClassifierConfig::new(classes, width).init(UnpgLossConfig::new(Head::cos_face({margin}))\
+               .with_scale({scale}).init()?, seed, &device)?",
+        path: "thalweg::verification::{Head, MarginClassifierConfig, UnpgLossConfig}",
         build: Build::Embeddings {
             tasks: TASKS,
             make: |value, space| {
-                let head = Head::CosFace(CosFace {
-                    margin: value("margin"),
-                });
+                let head = Head::cos_face(value("margin"));
                 let config = UnpgLossConfig::new(head).with_scale(value("scale"));
                 classifier(config.init()?, space)
             },
@@ -185,16 +183,14 @@ fn unpg_arc_face() -> ObjectiveEntry {
         name: "unpg_arc_face",
         title: "UNPG over ArcFace",
         formula: "ArcFace with the negative pairs of the batch beside the classes, less those beyond the whiskers",
-        rust: "MarginClassifierConfig::new(classes, width).init(UnpgLossConfig::new(Head::ArcFace(ArcFace { margin }))\
-               .with_scale(scale).init()?, seed, &device)?",
-        path: "thalweg::verification::{ArcFace, Head, MarginClassifierConfig, UnpgLossConfig}",
+        rust: "MarginClassifierConfig::new(classes, width).init(UnpgLossConfig::new(Head::arc_face({margin}))\
+               .with_scale({scale}).init()?, seed, &device)?",
+        path: "thalweg::verification::{Head, MarginClassifierConfig, UnpgLossConfig}",
         parameters: arc_face().parameters,
         build: Build::Embeddings {
             tasks: TASKS,
             make: |value, space| {
-                let head = Head::ArcFace(ArcFace {
-                    margin: value("margin"),
-                });
+                let head = Head::arc_face(value("margin"));
                 let config = UnpgLossConfig::new(head).with_scale(value("scale"));
                 classifier(config.init()?, space)
             },

@@ -23,6 +23,8 @@ const OVERLAP: f64 = 0.85;
 
 /// Step of the search for the minimum that ends it.
 const STILL: f64 = 1e-10;
+/// The same where no verdict depends on it.
+const ROUGHLY: f64 = 1e-4;
 
 const L1: Kernel = Kernel::Separable(Separable::L1);
 
@@ -46,9 +48,10 @@ pub(super) fn steps(scale: &Scale) -> usize {
 }
 
 pub(super) fn run(scale: &Scale, pool: &Pool, advance: &Advance) -> Result<(Table, Vec<Claim>), LabError> {
+    let still = scale.pick(STILL, ROUGHLY);
     let oracles = pool.map(DECAYS.len(), |index| {
         let regression = Regression::of_digits()?;
-        Ok::<_, LabError>(composite_minimum(L1, DECAYS[index], &regression, STILL))
+        Ok::<_, LabError>(composite_minimum(L1, DECAYS[index], &regression, still))
     })?;
     let oracles = oracles.into_iter().collect::<Result<Vec<_>, _>>()?;
     let seeds = scale.seeds();
