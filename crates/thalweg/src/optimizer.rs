@@ -24,15 +24,19 @@
 //! ```
 
 mod adamw;
+mod flat;
 mod lion;
 pub mod lion_k;
 mod sgd;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use adamw::{AdamW, AdamWConfig, AdamWState};
+pub use flat::{flat_gradients, flat_parameters, with_flat_parameters};
 pub use lion::{Lion, LionConfig};
 pub use sgd::{Momentum, MomentumSgd, MomentumSgdConfig, Sgd, SgdConfig};
+pub use whole::{Evaluation, StateError, WholeOptimizer};
 
 use burn::optim::{RecordState, StateSink, StateSource};
 use burn::tensor::{Device, Tensor};
