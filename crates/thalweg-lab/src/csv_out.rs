@@ -32,7 +32,7 @@ pub fn csv(comparison: &Comparison) -> String {
                     } else {
                         String::new()
                     };
-                    let (objective, metric) = (cell(&entry.objective), cell(metric));
+                    let (objective, metric) = (cell(&entry.name), cell(metric));
                     writeln!(out, "{},{objective},{seed},{metric},{value}", condition.noise)
                         .expect("writing to a string succeeds");
                 }
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(lines.count(), 3 * 7 * 8 * 10);
         let entry = &comparison.conditions[1].entries[2];
         let value = entry.metrics["nll"].values[5];
-        assert!(text.contains(&format!("\n0.2,{},5,nll,{value}\n", entry.objective)));
+        assert!(text.contains(&format!("\n0.2,{},5,nll,{value}\n", entry.name)));
     }
 
     #[test]

@@ -130,7 +130,7 @@ fn ranking(
     );
     writeln!(out, "{}", styled(FAINT, &title))?;
     for entry in &condition.entries {
-        let name = styled(NAME, &padded(&entry.objective, NAMES));
+        let name = styled(NAME, &padded(&entry.name, NAMES));
         let summary = &entry.metrics[metric.name];
         let mut value = metric.format.value(summary.mean);
         let half = 0.5 * (summary.high - summary.low);
@@ -138,7 +138,7 @@ fn ranking(
             value += &format!(" ±{}", metric.format.value(half));
         }
         let rest = match &entry.difference {
-            None if entry.objective == comparison.protocol.baseline => styled(FAINT, "baseline"),
+            None if entry.name == comparison.protocol.baseline => styled(FAINT, "baseline"),
             None => String::new(),
             Some(difference) => compared(difference, metric),
         };
@@ -236,7 +236,7 @@ fn all_metrics(out: &mut dyn Write, condition: &Condition) -> io::Result<()> {
         writeln!(
             out,
             "{}{cells}",
-            styled(NAME, &padded(&entry.objective, NAMES - 1))
+            styled(NAME, &padded(&entry.name, NAMES - 1))
         )?;
     }
     let seconds = condition.entries.iter().map(|entry| entry.seconds_per_epoch.mean);

@@ -26,7 +26,7 @@ impl<'a> Palette<'a> {
             .iter()
             .flat_map(|condition| &condition.entries)
         {
-            let name = entry.objective.as_str();
+            let name = entry.name.as_str();
             if name != baseline && !others.contains(&name) {
                 others.push(name);
             }
@@ -57,10 +57,10 @@ pub fn ranking(id: &str, condition: &Condition, protocol: &Protocol, palette: &P
         let summary = entry.metrics.get(metric)?;
         let interval = text::interval(format, summary.low, summary.high);
         Some(ForestRow {
-            name: entry.objective.clone(),
+            name: entry.name.clone(),
             text: format.value(summary.mean),
             tip: format!("{} [{interval}]", format.value(summary.mean)),
-            class: palette.class(&entry.objective),
+            class: palette.class(&entry.name),
             mean: format.scaled(summary.mean),
             low: format.scaled(summary.low),
             high: format.scaled(summary.high),
@@ -69,7 +69,7 @@ pub fn ranking(id: &str, condition: &Condition, protocol: &Protocol, palette: &P
     let baseline = condition
         .entries
         .iter()
-        .find(|entry| entry.objective == protocol.baseline);
+        .find(|entry| entry.name == protocol.baseline);
     let reference = baseline
         .and_then(|entry| entry.metrics.get(metric))
         .map_or(f64::NAN, |summary| summary.mean);
@@ -93,7 +93,7 @@ pub fn differences(id: &str, condition: &Condition, protocol: &Protocol) -> Opti
         .filter_map(|entry| {
             let difference = entry.difference.as_ref()?;
             Some(ForestRow {
-                name: entry.objective.clone(),
+                name: entry.name.clone(),
                 text: format.difference(difference.mean),
                 tip: format!(
                     "{} [{}], {}",
@@ -138,7 +138,7 @@ pub fn noise(id: &str, comparison: &Comparison, palette: &Palette<'_>) -> Option
     for (name, class) in palette.key() {
         let at_each = || {
             comparison.conditions.iter().filter_map(|condition| {
-                let entry = condition.entries.iter().find(|entry| entry.objective == name)?;
+                let entry = condition.entries.iter().find(|entry| entry.name == name)?;
                 Some((100.0 * condition.noise, entry.metrics.get(metric)?))
             })
         };
@@ -220,10 +220,10 @@ fn validation_from(first: usize, id: &str, condition: &Condition, palette: &Pale
         epochs = epochs.max(last.epoch);
         told.push(format!(
             "{} {}",
-            entry.objective,
+            entry.name,
             Format::Percent.value(last.validation_accuracy)
         ));
-        marks.extend(curve(entry, first, &palette.class(&entry.objective), |point| {
+        marks.extend(curve(entry, first, &palette.class(&entry.name), |point| {
             100.0 * point.validation_accuracy
         }));
     }
@@ -247,12 +247,12 @@ fn validation_from(first: usize, id: &str, condition: &Condition, palette: &Pale
 /// Training loss of one objective over each epoch, on its own scale.
 pub fn training(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String> {
     let (first, last) = (entry.curve.first()?, entry.curve.last()?);
-    let marks = curve(entry, 1, &palette.class(&entry.objective), |point| {
+    let marks = curve(entry, 1, &palette.class(&entry.name), |point| {
         point.train_loss
     });
     let plot = Plot {
         id: id.to_owned(),
-        title: format!("Training loss of {} over each epoch", entry.objective),
+        title: format!("Training loss of {} over each epoch", entry.name),
         description: format!(
             "From {} in epoch {} to {} in epoch {}.",
             Format::Number.value(first.train_loss),
@@ -272,8 +272,8 @@ pub fn training(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String
 
 /// Accuracy against confidence; each bin is a disc, its area the share of samples, hung from the diagonal by its gap.
 pub fn reliability(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String> {
-    let class = palette.class(&entry.objective);
-    reliability_of(id, &entry.objective, &class, &entry.reliability)
+    let class = palette.class(&entry.name);
+    reliability_of(id, &entry.name, &class, &entry.reliability)
 }
 
 /// A reliability diagram of what is called `name`, in the look `class`; none without samples.
@@ -331,14 +331,14 @@ pub fn roc(id: &str, condition: &Condition, palette: &Palette<'_>) -> Option<Str
         .map(|entry| {
             let first = entry.roc[0];
             let [far, tar] = [first.far, first.tar].map(|share| text::setting(100.0 * share));
-            format!("{} accepts {tar} % at {far} %", entry.objective)
+            format!("{} accepts {tar} % at {far} %", entry.name)
         })
         .collect();
     // The best are drawn last, on top.
     let mut entries: Vec<&Entry> = judged().collect();
     entries.reverse();
     let marks = entries.into_iter().map(|entry| Mark::Line {
-        class: format!("line {}", palette.class(&entry.objective)),
+        class: format!("line {}", palette.class(&entry.name)),
         points: entry
             .roc
             .iter()
@@ -363,7 +363,7 @@ pub fn roc(id: &str, condition: &Condition, palette: &Palette<'_>) -> Option<Str
 /// Loss and slope of an objective against the margin; none where it is not a function of the scores.
 pub fn margin(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String> {
     let (first, last) = (entry.margin_curve.first()?, entry.margin_curve.last()?);
-    let class = palette.class(&entry.objective);
+    let class = palette.class(&entry.name);
     // Drawn without dashes: here they tell the slope from the loss.
     let colour = class.split(' ').next().unwrap_or_default();
     let loss = entry.margin_curve.iter().map(|point| (point.margin, point.loss));
@@ -380,7 +380,7 @@ pub fn margin(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String> 
     ];
     let plot = Plot {
         id: id.to_owned(),
-        title: format!("Loss and slope of {} against the margin", entry.objective),
+        title: format!("Loss and slope of {} against the margin", entry.name),
         description: format!(
             "The loss goes from {} at margin {} to {} at margin {}; its slope from {} to {}.",
             Format::Number.value(first.loss),
@@ -409,7 +409,7 @@ fn curve(entry: &Entry, first: usize, class: &str, value: impl Fn(&EpochPoint) -
             class: format!("dot {class}"),
             at,
             radius: 4.0,
-            tip: entry.objective.clone(),
+            tip: entry.name.clone(),
         }],
         _ => vec![Mark::Line {
             class: format!("line {class}"),

@@ -33,7 +33,7 @@ impl RankRow {
         let difference = entry.difference.as_ref();
         Self {
             rank,
-            objective: entry.objective.clone(),
+            objective: entry.name.clone(),
             settings: parameters.chain([learning_rate]).collect::<Vec<_>>().join(", "),
             value: summary.map_or_else(dash, |summary| format.value(summary.mean)),
             interval: summary.map_or_else(dash, |summary| text::interval(format, summary.low, summary.high)),
@@ -174,7 +174,7 @@ pub fn all_metrics(condition: &Condition) -> (Vec<Column>, Vec<MetricRow>) {
             is_best: false,
         });
         MetricRow {
-            objective: entry.objective.clone(),
+            objective: entry.name.clone(),
             cells,
         }
     };

@@ -101,7 +101,7 @@ impl NoiseView {
             .map(|condition| tables::best_of(condition, metric))
             .collect();
         let row = |hardest: &Entry| MetricRow {
-            objective: hardest.objective.clone(),
+            objective: hardest.name.clone(),
             cells: conditions
                 .iter()
                 .zip(&best)
@@ -109,7 +109,7 @@ impl NoiseView {
                     let same = condition
                         .entries
                         .iter()
-                        .find(|entry| entry.objective == hardest.objective);
+                        .find(|entry| entry.name == hardest.name);
                     MetricCell::of(same, metric, best)
                 })
                 .collect(),
@@ -136,7 +136,7 @@ impl ConditionView {
             entries()
                 .filter_map(|(i, entry)| {
                     Some(Panel {
-                        caption: entry.objective.clone(),
+                        caption: entry.name.clone(),
                         svg: chart(&id(&format!("{part}{i}")), entry, palette)?,
                     })
                 })
@@ -147,7 +147,7 @@ impl ConditionView {
             let error = entry.metrics.get("ece_equal_width");
             let error = error.map(|summary| format!(", ECE {}", text::plus_minus(Format::Number, summary)));
             Some(Panel {
-                caption: format!("{}{}", entry.objective, error.unwrap_or_default()),
+                caption: format!("{}{}", entry.name, error.unwrap_or_default()),
                 svg: figures::reliability(&id(&format!("reliability{i}")), entry, palette)?,
             })
         });
@@ -200,7 +200,7 @@ impl ConditionView {
 /// The best objective and the baseline; the runner-up where the baseline is the best.
 fn compared<'a>(condition: &'a Condition, protocol: &Protocol) -> Vec<&'a Entry> {
     let best = condition.entries.first();
-    let is_baseline = |entry: &&Entry| entry.objective == protocol.baseline;
+    let is_baseline = |entry: &&Entry| entry.name == protocol.baseline;
     let other = match best {
         Some(best) if is_baseline(&best) => condition.entries.get(1),
         _ => condition.entries.iter().find(is_baseline),

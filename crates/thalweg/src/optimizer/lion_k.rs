@@ -30,7 +30,7 @@ pub use flow::{Flow, FlowError};
 pub use joint::Joint;
 pub use kernel::Kernel;
 pub use lyapunov::{Certificate, Dissipation};
-pub use module::{LionK, LionKConfig};
+pub use module::{LionK, LionKConfig, domain_distance};
 pub use separable::Separable;
 pub use step::{LionKStep, Scheme, StepError};
 
