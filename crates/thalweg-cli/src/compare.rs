@@ -343,7 +343,12 @@ fn known_optimizer(name: &str) -> miette::Result<&'static str> {
         let names: Vec<_> = catalogue::optimizers().iter().map(|entry| entry.name).collect();
         let nearest = catalogue::nearest(name, names.iter().copied());
         let all = format!("the optimisers are {}", names.join(", "));
-        return Err(Report::from(UserError::unknown("optimiser", name, &nearest, &all)));
+        return Err(Report::from(UserError::unknown(
+            "optimiser",
+            name,
+            &nearest,
+            &all,
+        )));
     };
     Ok(entry.name)
 }

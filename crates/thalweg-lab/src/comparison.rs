@@ -280,6 +280,7 @@ impl Plan {
                 "bag_rmse" | "bag_mae" | "bag_cross_entropy" => of_bags.contains(&metric.name),
                 "rmse" | "r2" => of_numbers.contains(&metric.name),
                 "robust_accuracy" => self.attack.is_some(),
+                "constraint_distance" => false,
                 "top_3_accuracy" => dataset.classes.len() > metrics::TOP_K,
                 _ => dataset.numbers.is_none(),
             })
@@ -288,6 +289,9 @@ impl Plan {
         match metric.name {
             name if known.contains(&name) => Ok(()),
             "robust_accuracy" => refuse("robust_accuracy needs an attack, such as --attack l_inf:0.1"),
+            "constraint_distance" => {
+                refuse("constraint_distance is told, but not every optimiser has a constraint")
+            }
             "top_3_accuracy" if dataset.numbers.is_none() => {
                 refuse("top_3_accuracy says nothing about three classes or fewer")
             }

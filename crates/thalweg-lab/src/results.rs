@@ -127,6 +127,14 @@ pub struct Protocol {
 }
 
 impl Protocol {
+    /// What is compared, in a word.
+    pub fn compared(&self) -> &'static str {
+        match self.objective {
+            None => "objective",
+            Some(_) => "optimiser",
+        }
+    }
+
     /// What training does not know of the samples it is judged on, where embeddings are compared.
     pub fn unseen(&self) -> Option<&'static str> {
         match self.task {

@@ -70,7 +70,11 @@ mod tests {
     };
 
     fn of(objective: &str) -> Vec<&'static Parameter> {
-        catalogue::objective(objective).unwrap().parameters.iter().collect()
+        catalogue::objective(objective)
+            .unwrap()
+            .parameters
+            .iter()
+            .collect()
     }
 
     #[test]

@@ -158,9 +158,17 @@ mod tests {
     fn every_optimizer_builds_over_the_whole_of_its_ranges() {
         let mut names = HashSet::new();
         for entry in optimizers() {
-            assert!(names.insert(entry.name) && entry.name.len() <= 25, "{}", entry.name);
+            assert!(
+                names.insert(entry.name) && entry.name.len() <= 25,
+                "{}",
+                entry.name
+            );
             let (low, high) = entry.learning_rate.range;
-            assert!((low..=high).contains(&entry.learning_rate.default), "{}", entry.name);
+            assert!(
+                (low..=high).contains(&entry.learning_rate.default),
+                "{}",
+                entry.name
+            );
             assert!(
                 entry.kernel.is_none() || entry.has("weight_decay"),
                 "{}",
@@ -192,7 +200,10 @@ mod tests {
         assert_eq!(optimizer("lion-k-huber").unwrap().name, "lion_k_huber");
         let settings = [("tua".to_owned(), 1.0)].into();
         let error = optimizer("lion").unwrap().build(&settings).err().unwrap();
-        assert_eq!(error.to_string(), "lion has no parameter `tua`; it has `weight_decay`");
+        assert_eq!(
+            error.to_string(),
+            "lion has no parameter `tua`; it has `weight_decay`"
+        );
     }
 
     #[test]

@@ -38,8 +38,8 @@ pub use adamw::{AdamW, AdamWConfig, AdamWState};
 pub use entry::{AnyOptimizer, LearningRates, OptimizerEntry, OptimizerError};
 pub use flat::{flat_gradients, flat_parameters, with_flat_parameters};
 pub use lion::{Lion, LionConfig};
-pub use sgd::{Momentum, MomentumSgd, MomentumSgdConfig, Sgd, SgdConfig};
 pub(crate) use pages::optimizers;
+pub use sgd::{Momentum, MomentumSgd, MomentumSgdConfig, Sgd, SgdConfig};
 pub use whole::{Evaluation, StateError, WholeOptimizer};
 
 use burn::optim::{RecordState, StateSink, StateSource};

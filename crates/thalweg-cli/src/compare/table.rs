@@ -79,6 +79,9 @@ fn about(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
             protocol.epochs
         ),
     ];
+    if let Some(objective) = &protocol.objective {
+        lines.push(format!("optimisers of {objective}"));
+    }
     if let Some(bags) = &data.bags {
         lines.push(bags.words());
     }
@@ -185,6 +188,7 @@ fn short_name(metric: &Metric) -> &'static str {
         "bag_mae" => "bMAE",
         "rmse" => "RMSE",
         "r2" => "R²",
+        "constraint_distance" => "dist",
         "probe_accuracy" => "probe",
         "knn_accuracy" => "NN",
         "view_probe_accuracy" => "probe′",
@@ -233,11 +237,7 @@ fn all_metrics(out: &mut dyn Write, condition: &Condition) -> io::Result<()> {
             .iter()
             .map(|metric| format!("{:>wide$}", cell(entry, metric)))
             .collect();
-        writeln!(
-            out,
-            "{}{cells}",
-            styled(NAME, &padded(&entry.name, NAMES - 1))
-        )?;
+        writeln!(out, "{}{cells}", styled(NAME, &padded(&entry.name, NAMES - 1)))?;
     }
     let seconds = condition.entries.iter().map(|entry| entry.seconds_per_epoch.mean);
     let (least, most) = seconds.fold((f64::INFINITY, 0.0_f64), |(a, b), s| (a.min(s), b.max(s)));

@@ -30,9 +30,9 @@ impl Contender {
         objective: &'static ObjectiveEntry,
         optimizer: &'static OptimizerEntry,
     ) -> Result<Self, LabError> {
-        let own = optimizer.objective.map(|name| {
-            catalogue::objective(name).ok_or_else(|| LabError::unknown_objective(name))
-        });
+        let own = optimizer
+            .objective
+            .map(|name| catalogue::objective(name).ok_or_else(|| LabError::unknown_objective(name)));
         Ok(Self {
             objective: own.transpose()?.unwrap_or(objective),
             optimizer: Some(optimizer),
@@ -41,7 +41,8 @@ impl Contender {
 
     /// What it is called among the others.
     pub fn name(&self) -> &'static str {
-        self.optimizer.map_or(self.objective.name, |optimizer| optimizer.name)
+        self.optimizer
+            .map_or(self.objective.name, |optimizer| optimizer.name)
     }
 
     /// The parameters it is tuned by: those of what is compared.
@@ -59,7 +60,8 @@ impl Contender {
 
     /// The learning rates it is tried with; `otherwise` where all have one optimiser.
     pub fn learning_rates(&self, otherwise: LearningRates) -> LearningRates {
-        self.optimizer.map_or(otherwise, |optimizer| optimizer.learning_rate)
+        self.optimizer
+            .map_or(otherwise, |optimizer| optimizer.learning_rate)
     }
 
     /// Settings apart: those of the objective, then those of the optimiser.

@@ -173,10 +173,7 @@ fn closest(comparison: &Comparison, metric: &Metric) -> String {
     let baseline = comparison.protocol.baseline.as_str();
     let several = comparison.conditions.len() > 1;
     let sentences = comparison.conditions.iter().filter_map(|condition| {
-        let best = condition
-            .entries
-            .iter()
-            .find(|entry| entry.name != baseline)?;
+        let best = condition.entries.iter().find(|entry| entry.name != baseline)?;
         let difference = best.difference.as_ref()?;
         let level = if several {
             format!("At noise {}: ", condition.noise)

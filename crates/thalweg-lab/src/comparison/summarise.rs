@@ -117,10 +117,7 @@ pub(crate) fn data_summary(
 /// When the baseline is none of them, or one was not judged by the metric.
 pub(crate) fn ranked(mut entries: Vec<Entry>, metric: &Metric, baseline: &str) -> Vec<Entry> {
     let values = |entry: &Entry| entry.metrics[metric.name].values.clone();
-    let reference = entries
-        .iter()
-        .find(|entry| entry.name == baseline)
-        .map(values);
+    let reference = entries.iter().find(|entry| entry.name == baseline).map(values);
     let reference = reference.expect("the baseline takes part");
     let others: Vec<usize> = (0..entries.len())
         .filter(|&i| entries[i].name != baseline)

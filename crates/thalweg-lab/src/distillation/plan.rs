@@ -210,7 +210,13 @@ impl Checked<'_> {
         let judged = self.methods.iter().zip(outcomes.chunks(self.plan.seeds));
         let entries = judged
             .map(|((entry, settings), outcomes)| {
-                summarise::entry(Contender::of(entry), settings, self.plan.learning_rate, outcomes, classes)
+                summarise::entry(
+                    Contender::of(entry),
+                    settings,
+                    self.plan.learning_rate,
+                    outcomes,
+                    classes,
+                )
             })
             .collect::<Result<Vec<_>, _>>()?;
         let entries = summarise::ranked(entries, self.metric, self.baseline());

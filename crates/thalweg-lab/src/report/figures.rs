@@ -6,18 +6,18 @@ use crate::results::{Comparison, Condition, Entry, EpochPoint, Protocol, Reliabi
 use super::chart::{Forest, ForestRow, Mark, Plot, Scale};
 use super::text;
 
-/// Looks that the style sheet knows; more objectives repeat colours with other dashes.
+/// Looks that the style sheet knows; more contenders repeat colours with other dashes.
 pub const COLOURS: usize = 7;
 const DASHES: usize = 4;
 
-/// Which look each objective has, the same throughout the page.
+/// Which look each contender has, the same throughout the page.
 pub struct Palette<'a> {
     baseline: &'a str,
     others: Vec<&'a str>,
 }
 
 impl<'a> Palette<'a> {
-    /// Looks for every objective of `comparison`.
+    /// Looks for all that is compared in `comparison`.
     pub fn of(comparison: &'a Comparison) -> Self {
         let baseline = comparison.protocol.baseline.as_str();
         let mut others = Vec::new();
@@ -35,14 +35,14 @@ impl<'a> Palette<'a> {
     }
 
     /// Classes for the style sheet. The baseline is drawn in ink.
-    pub fn class(&self, objective: &str) -> String {
-        match self.others.iter().position(|name| *name == objective) {
+    pub fn class(&self, contender: &str) -> String {
+        match self.others.iter().position(|name| *name == contender) {
             Some(index) => format!("s{} d{}", index % COLOURS, index % DASHES),
             None => "sb".to_owned(),
         }
     }
 
-    /// Every objective with its classes, baseline first.
+    /// Every contender with its classes, baseline first.
     pub fn key(&self) -> Vec<(String, String)> {
         let names = std::iter::once(&self.baseline).chain(&self.others);
         names.map(|name| ((*name).to_owned(), self.class(name))).collect()
@@ -75,7 +75,7 @@ pub fn ranking(id: &str, condition: &Condition, protocol: &Protocol, palette: &P
         .map_or(f64::NAN, |summary| summary.mean);
     Forest {
         id: id.to_owned(),
-        title: format!("{} of each objective with its 95% interval", text::title(metric)),
+        title: format!("{} of each with its 95% interval", text::title(metric)),
         label: text::labelled(&text::title(metric), unit),
         reference: format.scaled(reference),
         rows: rows.collect(),
@@ -229,7 +229,7 @@ fn validation_from(first: usize, id: &str, condition: &Condition, palette: &Pale
     }
     let plot = Plot {
         id: id.to_owned(),
-        title: format!("Validation accuracy of each objective, epochs {first} to {epochs}"),
+        title: format!("Validation accuracy of each, epochs {first} to {epochs}"),
         description: format!(
             "Validation accuracy after the last epoch, per cent: {}.",
             told.join("; ")
@@ -244,26 +244,44 @@ fn validation_from(first: usize, id: &str, condition: &Condition, palette: &Pale
     (epochs > 0).then(|| plot.svg())
 }
 
-/// Training loss of one objective over each epoch, on its own scale.
+/// Training loss of one contender over each epoch, on its own scale.
 pub fn training(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String> {
+    let labels = ["Training loss", "training loss (its own unit)"];
+    by_epoch(id, entry, palette, labels, |point| point.train_loss)
+}
+
+/// How far the weights of one optimiser are from the set that its decay confines them to, over each epoch.
+pub fn constraint(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String> {
+    entry.curve.first()?.constraint_distance?;
+    let labels = ["Distance to the constraint", "distance of λθ"];
+    by_epoch(id, entry, palette, labels, |point| {
+        point.constraint_distance.unwrap_or(f64::NAN)
+    })
+}
+
+fn by_epoch(
+    id: &str,
+    entry: &Entry,
+    palette: &Palette<'_>,
+    [title, y_label]: [&str; 2],
+    value: fn(&EpochPoint) -> f64,
+) -> Option<String> {
     let (first, last) = (entry.curve.first()?, entry.curve.last()?);
-    let marks = curve(entry, 1, &palette.class(&entry.name), |point| {
-        point.train_loss
-    });
+    let marks = curve(entry, 1, &palette.class(&entry.name), value);
     let plot = Plot {
         id: id.to_owned(),
-        title: format!("Training loss of {} over each epoch", entry.name),
+        title: format!("{title} of {} over each epoch", entry.name),
         description: format!(
             "From {} in epoch {} to {} in epoch {}.",
-            Format::Number.value(first.train_loss),
+            Format::Number.value(value(first)),
             first.epoch,
-            Format::Number.value(last.train_loss),
+            Format::Number.value(value(last)),
             last.epoch
         ),
         height: 180.0,
         x_label: "epoch".to_owned(),
         x: Scale::counting(1, last.epoch, 6),
-        y_label: "training loss (its own unit)".to_owned(),
+        y_label: y_label.to_owned(),
         y: Scale::around(ordinates(&marks), 3),
         marks,
     };

@@ -21,7 +21,7 @@ pub struct Page<'a> {
     protocol: &'a Protocol,
     metric: String,
     wanted: &'static str,
-    /// Name and look of each objective.
+    /// Name and look of each contender.
     key: Vec<(String, String)>,
     noise: Option<NoiseView>,
     conditions: Vec<ConditionView>,
@@ -48,6 +48,7 @@ pub struct ConditionView {
     difference_chart: Option<String>,
     validation: Vec<Panel>,
     training: Vec<Panel>,
+    constraint: Vec<Panel>,
     reliability: Vec<Panel>,
     confusion: Vec<Confusion>,
     roc: Option<String>,
@@ -101,15 +102,12 @@ impl NoiseView {
             .map(|condition| tables::best_of(condition, metric))
             .collect();
         let row = |hardest: &Entry| MetricRow {
-            objective: hardest.name.clone(),
+            name: hardest.name.clone(),
             cells: conditions
                 .iter()
                 .zip(&best)
                 .map(|(condition, &best)| {
-                    let same = condition
-                        .entries
-                        .iter()
-                        .find(|entry| entry.name == hardest.name);
+                    let same = condition.entries.iter().find(|entry| entry.name == hardest.name);
                     MetricCell::of(same, metric, best)
                 })
                 .collect(),
@@ -184,6 +182,7 @@ impl ConditionView {
             })
             .collect(),
             training: panels("training", figures::training),
+            constraint: panels("constraint", figures::constraint),
             reliability: reliability.collect(),
             confusion: compared
                 .iter()
@@ -253,7 +252,11 @@ fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
         ("Batch", format!("{} samples", count(protocol.batch_size))),
         (
             "Tuning",
-            format!("{} trials for each objective", count(protocol.tuning_trials)),
+            format!(
+                "{} trials for each {}",
+                count(protocol.tuning_trials),
+                protocol.compared()
+            ),
         ),
         ("Ranked by", text::title(&protocol.metric)),
         ("Baseline", protocol.baseline.clone()),
@@ -264,6 +267,9 @@ fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
             text::setting(imbalance)
         );
         facts.push(("Imbalance", fact));
+    }
+    if let Some(objective) = &protocol.objective {
+        facts.push(("Objective", objective.clone()));
     }
     facts.push(match (&data.bags, protocol.unseen()) {
         (Some(bags), _) => ("Bags", bags.words()),

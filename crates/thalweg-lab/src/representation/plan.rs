@@ -9,7 +9,9 @@ use thalweg_data::Dataset;
 
 use super::{Episodes, RepresentationTrial, Training, few_shot, ssl, verification};
 use crate::LabError;
-use crate::comparison::{Contender, Rounds, Tuned, learning_rates, held_out, objective_for, recommend, refuse, summarise};
+use crate::comparison::{
+    Contender, Rounds, Tuned, held_out, learning_rates, objective_for, recommend, refuse, summarise,
+};
 use crate::metrics::{self, Metric};
 use crate::pool::Pool;
 use crate::results::{Comparison, Condition, DataSummary, Protocol, Recommendation, Summary};
@@ -158,13 +160,10 @@ impl Checked<'_> {
         // Whether a trial can be made does not depend on how it is set.
         self.data_summary()?;
         let trial = |tuned: &Tuned, seed, judged_on| self.trial(tuned, seed, judged_on);
-        let tries = self
-            .entries
-            .iter()
-            .map(|&entry| {
-                let contender = Contender::of(entry);
-                Tuned::tries(contender, 0.0, self.rounds.tries, self.rates(), &Settings::new())
-            });
+        let tries = self.entries.iter().map(|&entry| {
+            let contender = Contender::of(entry);
+            Tuned::tries(contender, 0.0, self.rounds.tries, self.rates(), &Settings::new())
+        });
         let (tuned, outcomes) = self.rounds.run(pool, self.dataset, tries.collect(), &trial)?;
         let entries = tuned
             .iter()
@@ -245,7 +244,12 @@ impl Checked<'_> {
         let settings = tuned.candidate.settings.clone();
         RepresentationTrial {
             judged_on,
-            ..RepresentationTrial::new(self.data.clone(), training, tuned.contender.objective.name, settings)
+            ..RepresentationTrial::new(
+                self.data.clone(),
+                training,
+                tuned.contender.objective.name,
+                settings,
+            )
         }
     }
 

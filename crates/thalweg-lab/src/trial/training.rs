@@ -18,9 +18,7 @@ use thalweg_kernels::random::Stream;
 use super::alignment::aligned;
 use super::data::{Part, targets};
 use super::evaluation::{robust_accuracy, scores};
-use super::{
-    CurveDetail, JudgedOn, Outcome, PartBags, Prepared, Remembered, Source, TrialSpec,
-};
+use super::{CurveDetail, JudgedOn, Outcome, PartBags, Prepared, Remembered, Source, TrialSpec};
 use crate::LabError;
 use crate::distillation::Teacher;
 use crate::metrics::{BINS, Scores, of_bags, of_numbers};

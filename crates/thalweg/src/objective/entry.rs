@@ -213,10 +213,7 @@ impl ObjectiveEntry {
         }
     }
 
-    fn values<'a>(
-        &'a self,
-        settings: &'a Settings,
-    ) -> Result<impl Fn(&str) -> f64 + 'a, UnknownParameter> {
+    fn values<'a>(&'a self, settings: &'a Settings) -> Result<impl Fn(&str) -> f64 + 'a, UnknownParameter> {
         parameter::values(self.name, &self.parameters, settings)
     }
 

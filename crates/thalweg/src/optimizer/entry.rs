@@ -10,10 +10,6 @@ use crate::objective::parameter::{self, Values};
 use crate::objective::{Parameter, Settings, UnknownParameter};
 
 /// Any optimiser of the catalogue.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one in a training run, and its state is elsewhere"
-)]
 #[derive(Clone)]
 pub enum AnyOptimizer {
     /// One that takes each parameter by itself.
@@ -38,15 +34,15 @@ impl WholeOptimizer for AnyOptimizer {
         }
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, StateError> {
+    fn state(&self) -> Result<Vec<u8>, StateError> {
         match self {
-            Self::Each(optimizer) => optimizer.to_bytes(),
+            Self::Each(optimizer) => optimizer.state(),
         }
     }
 
-    fn from_bytes(self, bytes: &[u8]) -> Result<Self, StateError> {
+    fn with_state(self, bytes: &[u8]) -> Result<Self, StateError> {
         Ok(match self {
-            Self::Each(optimizer) => Self::Each(WholeOptimizer::from_bytes(optimizer, bytes)?),
+            Self::Each(optimizer) => Self::Each(optimizer.with_state(bytes)?),
         })
     }
 }

@@ -189,7 +189,12 @@ fn lion_k() -> Vec<OptimizerEntry> {
             good_for: &["bounded weights", "smooth sign"],
             when: "Lion's sign is too coarse near a minimum: below e the step shrinks with the momentum.",
             parameters: vec![
-                smooth("e", "momentum below which the step shrinks, e", 1e-3, (1e-5, 1e-1)),
+                smooth(
+                    "e",
+                    "momentum below which the step shrinks, e",
+                    1e-3,
+                    (1e-5, 1e-1),
+                ),
                 weight_decay(BOUNDING, 0.1, (1e-2, 3.0)),
             ],
             kernel: Some(huber),
@@ -205,7 +210,12 @@ fn lion_k() -> Vec<OptimizerEntry> {
             good_for: &["bounded weights", "smooth sign"],
             when: "As the Huber kernel, without its corner.",
             parameters: vec![
-                smooth("e", "momentum at which the step has 0.7 of its size, e", 1e-3, (1e-5, 1e-1)),
+                smooth(
+                    "e",
+                    "momentum at which the step has 0.7 of its size, e",
+                    1e-3,
+                    (1e-5, 1e-1),
+                ),
                 weight_decay(BOUNDING, 0.1, (1e-2, 3.0)),
             ],
             kernel: Some(relativistic),
