@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use crate::objective::{ObjectiveEntry, Task};
 use crate::quantity::Quantity;
 use crate::{
-    aggregate, calibration, classification, contrastive, diagnostics, distillation, few_shot,
-    metric_learning, optimizer, robustness, self_supervised, verification,
+    aggregate, calibration, classification, compression, contrastive, curvature, diagnostics, distillation,
+    few_shot, metric_learning, optimizer, robustness, self_supervised, verification,
 };
 
 /// All objectives, families in order.
@@ -64,6 +64,8 @@ pub fn quantities() -> &'static [Quantity] {
             ("optimizer", optimizer::quantities()),
             ("few_shot", few_shot::quantities()),
             ("verification", verification::quantities()),
+            ("curvature", curvature::quantities()),
+            ("compression", compression::quantities()),
         ]
         .into_iter()
         .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))
