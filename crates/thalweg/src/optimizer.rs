@@ -27,6 +27,7 @@ mod adamw;
 mod flat;
 mod lion;
 pub mod lion_k;
+mod m_fac;
 mod sgd;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ mod whole;
 pub use adamw::{AdamW, AdamWConfig, AdamWState};
 pub use flat::{flat_gradients, flat_parameters, with_flat_parameters};
 pub use lion::{Lion, LionConfig};
+pub use m_fac::{MFac, MFacConfig, MFacStep, WindowElement};
 pub use sgd::{Momentum, MomentumSgd, MomentumSgdConfig, Sgd, SgdConfig};
 pub use whole::{Evaluation, StateError, WholeOptimizer};
 
@@ -46,7 +48,10 @@ use crate::config::require;
 use crate::quantity::Quantity;
 
 pub(crate) fn quantities() -> Vec<Quantity> {
-    lion_k::quantities()
+    [lion_k::quantities(), m_fac::quantities()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// One array of state as long as its parameter: a velocity or a momentum.
