@@ -7,6 +7,7 @@ use thalweg_data::DataError;
 
 use crate::distillation::TeacherError;
 use crate::metrics::MetricError;
+use crate::pruning::ModelFileError;
 use crate::store::StoreError;
 
 /// Why a comparison or study did not come to its end.
@@ -40,6 +41,9 @@ pub enum LabError {
     /// An output layer refused a step.
     #[error(transparent)]
     Output(#[from] thalweg::classification::output::OutputError),
+    /// Gradients have no curvature, or weights cannot be removed by it.
+    #[error(transparent)]
+    Curvature(#[from] thalweg::curvature::CurvatureError),
     /// The data does not allow what was asked.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -66,6 +70,9 @@ pub enum LabError {
     /// A teacher could not be read.
     #[error(transparent)]
     Teacher(#[from] TeacherError),
+    /// A network to prune could not be read.
+    #[error(transparent)]
+    Model(#[from] ModelFileError),
     /// A file could not be written.
     #[error("cannot write {path}: {source}")]
     Write {

@@ -9,8 +9,11 @@ mod source;
 mod training;
 
 pub use bags::{BagForming, PartBags, Responses};
+pub(crate) use data::targets;
 pub use data::{DataSpec, ImbalanceKind, NoiseKind, NoiseSpec, Part, Prepared, Scaling};
+pub(crate) use evaluation::scores;
 pub use source::{DistillationSpec, Source};
+pub(crate) use training::train_on;
 pub use training::{Trained, run, train};
 
 use std::collections::BTreeMap;
