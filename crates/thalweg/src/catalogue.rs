@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use crate::objective::{ObjectiveEntry, Task};
+use crate::optimizer::OptimizerEntry;
 use crate::quantity::Quantity;
 use crate::{
     aggregate, calibration, classification, compression, contrastive, curvature, diagnostics, distillation,
@@ -45,6 +46,18 @@ pub fn objectives_for(task: Task) -> impl Iterator<Item = &'static ObjectiveEntr
 /// The objective called `name`.
 pub fn objective(name: &str) -> Option<&'static ObjectiveEntry> {
     objectives().iter().find(|entry| entry.name == name)
+}
+
+/// All optimisers.
+pub fn optimizers() -> &'static [OptimizerEntry] {
+    static OPTIMIZERS: OnceLock<Vec<OptimizerEntry>> = OnceLock::new();
+    OPTIMIZERS.get_or_init(optimizer::optimizers)
+}
+
+/// The optimiser called `name`, whether its words are joined by underscores or hyphens.
+pub fn optimizer(name: &str) -> Option<&'static OptimizerEntry> {
+    let name = name.replace('-', "_");
+    optimizers().iter().find(|entry| entry.name == name)
 }
 
 /// All quantities, families in order.
@@ -141,6 +154,58 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn every_optimizer_builds_over_the_whole_of_its_ranges() {
+        let mut names = HashSet::new();
+        for entry in optimizers() {
+            assert!(
+                names.insert(entry.name) && entry.name.len() <= 25,
+                "{}",
+                entry.name
+            );
+            let (low, high) = entry.learning_rate.range;
+            assert!(
+                (low..=high).contains(&entry.learning_rate.default),
+                "{}",
+                entry.name
+            );
+            assert!(
+                entry.kernel.is_none() || entry.has("weight_decay"),
+                "{}",
+                entry.name
+            );
+            assert!(
+                entry.objective.is_none_or(|name| objective(name).is_some()),
+                "{}",
+                entry.name
+            );
+            for position in [0.0, 0.5, 1.0] {
+                let settings = entry
+                    .parameters
+                    .iter()
+                    .map(|p| (p.name.to_owned(), p.at(position)))
+                    .collect();
+                assert!(entry.build(&settings).is_ok(), "{}", entry.name);
+                let rust = entry.rust_with(&settings);
+                for parameter in &entry.parameters {
+                    assert!(!rust.contains(&format!("{{{}}}", parameter.name)), "{rust}");
+                    assert!(
+                        (parameter.range.0..=parameter.range.1).contains(&parameter.default),
+                        "{}",
+                        entry.name
+                    );
+                }
+            }
+        }
+        assert_eq!(optimizer("lion-k-huber").unwrap().name, "lion_k_huber");
+        let settings = [("tua".to_owned(), 1.0)].into();
+        let error = optimizer("lion").unwrap().build(&settings).err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            "lion has no parameter `tua`; it has `weight_decay`"
+        );
     }
 
     #[test]

@@ -24,19 +24,23 @@
 //! ```
 
 mod adamw;
+mod entry;
 mod flat;
 mod lion;
 pub mod lion_k;
 mod m_fac;
+mod pages;
 mod sgd;
 #[cfg(test)]
 mod tests;
 mod whole;
 
 pub use adamw::{AdamW, AdamWConfig, AdamWState};
+pub use entry::{AnyOptimizer, LearningRates, OptimizerEntry, OptimizerError};
 pub use flat::{flat_gradients, flat_parameters, with_flat_parameters};
 pub use lion::{Lion, LionConfig};
 pub use m_fac::{MFac, MFacConfig, MFacStep, WindowElement};
+pub(crate) use pages::optimizers;
 pub use sgd::{Momentum, MomentumSgd, MomentumSgdConfig, Sgd, SgdConfig};
 pub use whole::{Evaluation, StateError, WholeOptimizer};
 
