@@ -56,7 +56,11 @@ pub fn bounded_minimum(f: &dyn Curved, bound: f64, gap: f64) -> BoundedMinimum {
         let direction = newton(&hessian, &slope, &free);
         let mut length = 1.0;
         let moved = loop {
-            let mut next: Vec<f64> = x.iter().zip(&slope).map(|(x, slope)| x - length * slope).collect();
+            let mut next: Vec<f64> = x
+                .iter()
+                .zip(&slope)
+                .map(|(x, slope)| x - length * slope)
+                .collect();
             for (&i, direction) in free.iter().zip(&direction) {
                 next[i] = x[i] + length * direction;
             }
