@@ -13,8 +13,8 @@ use crate::objective::{ObjectiveEntry, Task};
 use crate::optimizer::OptimizerEntry;
 use crate::quantity::Quantity;
 use crate::{
-    aggregate, calibration, classification, contrastive, diagnostics, distillation, few_shot,
-    metric_learning, optimizer, robustness, self_supervised, verification,
+    aggregate, calibration, classification, compression, contrastive, curvature, diagnostics, distillation,
+    few_shot, metric_learning, optimizer, robustness, self_supervised, verification,
 };
 
 /// All objectives, families in order.
@@ -77,6 +77,8 @@ pub fn quantities() -> &'static [Quantity] {
             ("optimizer", optimizer::quantities()),
             ("few_shot", few_shot::quantities()),
             ("verification", verification::quantities()),
+            ("curvature", curvature::quantities()),
+            ("compression", compression::quantities()),
         ]
         .into_iter()
         .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))
