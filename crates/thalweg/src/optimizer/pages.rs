@@ -2,8 +2,8 @@
 
 use super::lion_k::{Joint, Kernel, LionKConfig, Separable};
 use super::{
-    AdamWConfig, AnyOptimizer, LearningRates, LionConfig, Momentum, MomentumSgdConfig, OptimizerEntry,
-    SgdConfig,
+    AdamWConfig, AnyOptimizer, LearningRates, LionConfig, MFacConfig, Momentum, MomentumSgdConfig,
+    OptimizerEntry, SgdConfig,
 };
 use crate::ConfigError;
 use crate::objective::parameter::Values;
@@ -13,6 +13,7 @@ use crate::objective::{Parameter, Scale};
 pub(crate) fn optimizers() -> Vec<OptimizerEntry> {
     let mut all = vec![adamw(), sgd(), nesterov(), plain_sgd(), lion()];
     all.extend(lion_k());
+    all.push(m_fac());
     all
 }
 
@@ -274,6 +275,57 @@ fn lion_k_page() -> OptimizerEntry {
         source: "Chen, Liu, Liang, Liu, ICLR 2024 (arXiv 2310.05898)",
         path: "thalweg::optimizer::lion_k::LionKConfig",
         ..lion()
+    }
+}
+
+fn m_fac() -> OptimizerEntry {
+    OptimizerEntry {
+        name: "m_fac",
+        title: "M-FAC",
+        formula: "u = F⁻¹g with F = γI + (1/m) Σ g_i g_iᵀ of the last m gradients; θ ← θ − ηv, v ← μv + (1−μ)u",
+        good_for: &["second-order", "natural gradient", "fine-tuning"],
+        cost: "O(d m + m³), m gradients kept",
+        when: "Curvature differs much between directions, and a step's gradient costs more than m numbers per parameter.",
+        when_not: "First-order methods are tuned already and memory is short. The learning rate goes with the dampening.",
+        source: "Frantar, Kurtic, Alistarh, NeurIPS 2021 (arXiv 2107.03356); its defaults are m = 1024, γ = 1e-5",
+        learning_rate: LearningRates {
+            default: 1e-2,
+            range: (1e-3, 1e-1),
+        },
+        parameters: vec![
+            Parameter {
+                name: "dampening",
+                meaning: "dampening γ of the Fisher information",
+                default: 1e-2,
+                range: (1e-3, 1e-1),
+                scale: Scale::Logarithmic,
+            },
+            Parameter {
+                name: "num_gradients",
+                meaning: "gradients m that it is of, rounded",
+                default: 32.0,
+                range: (16.0, 128.0),
+                scale: Scale::Logarithmic,
+            },
+            Parameter {
+                range: (0.0, 0.95),
+                ..momentum()
+            },
+            weight_decay(IN_GRADIENT, 1e-4, (1e-5, 1e-2)),
+        ],
+        objective: None,
+        kernel: None,
+        rust: "MFacConfig::new().with_num_gradients({num_gradients}_f64.round() as usize)\
+               .with_dampening({dampening}).with_momentum({momentum}).with_weight_decay({weight_decay}).init()?",
+        path: "thalweg::optimizer::MFacConfig",
+        build: |value| {
+            let config = MFacConfig::new()
+                .with_num_gradients(value("num_gradients").round() as usize)
+                .with_dampening(value("dampening"))
+                .with_momentum(value("momentum"))
+                .with_weight_decay(value("weight_decay"));
+            Ok(config.init()?.into())
+        },
     }
 }
 
