@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use crate::objective::{ObjectiveEntry, Task};
 use crate::quantity::Quantity;
 use crate::{
-    aggregate, calibration, classification, contrastive, diagnostics, distillation, few_shot,
+    aggregate, calibration, classification, contrastive, diagnostics, distillation, few_shot, flatness,
     metric_learning, optimizer, robustness, self_supervised, verification,
 };
 
@@ -23,6 +23,7 @@ pub fn objectives() -> &'static [ObjectiveEntry] {
         [
             classification::objectives(),
             robustness::objectives(),
+            flatness::objectives(),
             aggregate::objectives(),
             distillation::objectives(),
             contrastive::objectives(),
@@ -54,6 +55,7 @@ pub fn quantities() -> &'static [Quantity] {
         [
             ("classification", classification::quantities()),
             ("robustness", robustness::quantities()),
+            ("flatness", flatness::quantities()),
             ("aggregate", aggregate::quantities()),
             ("calibration", calibration::quantities()),
             ("distillation", distillation::quantities()),

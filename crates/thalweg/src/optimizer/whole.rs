@@ -35,13 +35,13 @@ pub trait WholeOptimizer: Send {
     ///
     /// # Errors
     /// When it cannot be written.
-    fn to_bytes(&self) -> Result<Vec<u8>, StateError>;
+    fn state(&self) -> Result<Vec<u8>, StateError>;
 
     /// The same optimiser, remembering what the one did that the bytes are of.
     ///
     /// # Errors
     /// When the bytes are of no optimiser of this kind.
-    fn from_bytes(self, bytes: &[u8]) -> Result<Self, StateError>
+    fn with_state(self, bytes: &[u8]) -> Result<Self, StateError>
     where
         Self: Sized;
 }
@@ -58,12 +58,12 @@ impl WholeOptimizer for ModuleOptimizer {
         (Self::step(self, rate, module, gradients), value)
     }
 
-    fn to_bytes(&self) -> Result<Vec<u8>, StateError> {
+    fn state(&self) -> Result<Vec<u8>, StateError> {
         let bytes = self.into_bytes().map_err(|error| StateError(error.to_string()))?;
         Ok(bytes.to_vec())
     }
 
-    fn from_bytes(self, bytes: &[u8]) -> Result<Self, StateError> {
+    fn with_state(self, bytes: &[u8]) -> Result<Self, StateError> {
         let bytes = Bytes::from_bytes_vec(bytes.to_vec());
         Self::from_bytes(self, bytes).map_err(|error| StateError(error.to_string()))
     }
