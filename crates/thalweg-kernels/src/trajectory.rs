@@ -166,6 +166,7 @@ mod tests {
     use crate::random::Stream;
     use crate::rowwise::{Coefficients, Member, OfSoftmax, Row};
 
+    #[derive(Clone, Copy)]
     struct CrossEntropy;
 
     impl Member for CrossEntropy {
