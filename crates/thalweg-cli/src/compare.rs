@@ -23,9 +23,9 @@ use crate::layout;
 use crate::read_args::{ReadArgs, refusal};
 use crate::run_args::{RunArgs, command_line, failed, interruption};
 
-/// Compare training objectives on data
+/// Compare training objectives, or optimisers, on data
 ///
-/// Every objective gets the same number of tuning trials on a validation split, then is trained once per seed and judged
+/// Every objective (with --optimizers: every optimiser) gets the same number of tuning trials on a validation split, then is trained once per seed and judged
 /// once on the test split; differences to the baseline are paired by seed. Without a path: the embedded digits with 30%
 /// of the training labels replaced.
 #[derive(clap::Args)]
@@ -84,12 +84,20 @@ pub struct Args {
     /// Samples in a batch [default: 64; 200 for ssl, 128 for verification]
     #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
-    /// What moves the weights: Adam, or SGD with momentum 0.9 and a cosine schedule
-    #[arg(long, value_enum, default_value = "adam")]
-    optimizer: OptimizerChoice,
-    /// Weight decay: decoupled for Adam, part of the gradient for SGD
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
-    weight_decay: f64,
+    /// What moves the weights: adam, at a constant rate, or an optimiser of `thalweg list`, along a cosine schedule
+    #[arg(long, value_name = "NAME", default_value = "adam")]
+    optimizer: String,
+    /// Compare optimisers instead, or all of them: each tuned, along a cosine schedule, on one objective [default: cross_entropy]
+    #[arg(
+        long,
+        value_name = "NAME,..|all",
+        value_delimiter = ',',
+        conflicts_with_all = ["optimizer", "family", "bag", "bags_of"]
+    )]
+    optimizers: Vec<String>,
+    /// Weight decay, decoupled or part of the gradient as the optimiser has it [default: 0; tuned with --optimizers]
+    #[arg(long, value_name = "X")]
+    weight_decay: Option<f64>,
     /// Sets of parameters tried for each objective, on up to three validation splits; 0 trains with the defaults
     #[arg(long, value_name = "N", default_value_t = 8)]
     tune: usize,
@@ -165,12 +173,6 @@ enum ModelChoice {
     Linear,
     Mlp,
     Cnn,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum OptimizerChoice {
-    Adam,
-    Sgd,
 }
 
 /// Samples in a batch, unless told otherwise.
@@ -299,9 +301,10 @@ fn plan(args: &Args, dataset: &Dataset) -> miette::Result<Plan> {
         seeds: args.seeds,
         epochs: args.epochs,
         batch_size: args.batch_size.unwrap_or(BATCH),
-        optimizer: match args.optimizer {
-            OptimizerChoice::Adam => Mover::Adam,
-            OptimizerChoice::Sgd => Mover::Sgd,
+        optimizers: optimizers(args)?,
+        optimizer: match args.optimizer.as_str() {
+            "adam" => Mover::adam(),
+            name => Mover::along_cosine(known_optimizer(name)?),
         },
         weight_decay: args.weight_decay,
         tries: args.tune,
@@ -324,10 +327,39 @@ pub fn versions() -> Vec<(String, String)> {
     .to_vec()
 }
 
+/// The optimisers to compare, if any.
+fn optimizers(args: &Args) -> miette::Result<Vec<String>> {
+    let all = || catalogue::optimizers().iter().map(|entry| entry.name.to_owned());
+    if args.optimizers == ["all"] {
+        return Ok(all().collect());
+    }
+    let named = args.optimizers.iter().map(|name| known_optimizer(name));
+    named.map(|name| Ok(name?.to_owned())).collect()
+}
+
+/// The optimiser's name in the catalogue.
+fn known_optimizer(name: &str) -> miette::Result<&'static str> {
+    let Some(entry) = catalogue::optimizer(name) else {
+        let names: Vec<_> = catalogue::optimizers().iter().map(|entry| entry.name).collect();
+        let nearest = catalogue::nearest(name, names.iter().copied());
+        let all = format!("the optimisers are {}", names.join(", "));
+        return Err(Report::from(UserError::unknown(
+            "optimiser",
+            name,
+            &nearest,
+            &all,
+        )));
+    };
+    Ok(entry.name)
+}
+
 /// The objectives by name, or those of the family, cross-entropy first as the baseline of habit.
 fn objectives(args: &Args) -> miette::Result<Vec<String>> {
     if !args.objectives.is_empty() {
         return Ok(args.objectives.clone());
+    }
+    if !args.optimizers.is_empty() {
+        return Ok(vec!["cross_entropy".to_owned()]);
     }
     let in_bags = args.bag.is_some() || args.bags_of.is_some();
     let family = match &args.family {

@@ -5,13 +5,14 @@ use std::io::{self, Write};
 use serde_json::json;
 use thalweg::catalogue::{self, Search};
 use thalweg::objective::ObjectiveEntry;
+use thalweg::optimizer::OptimizerEntry;
 use thalweg::quantity::Quantity;
 
 use crate::failure::UserError;
 use crate::layout::{self, FAINT, TITLE, padded, styled};
 use crate::show;
 
-/// List objectives, quantities and studies
+/// List objectives, optimisers, quantities and studies
 #[derive(clap::Args)]
 pub struct Args {
     /// One family only
@@ -31,6 +32,7 @@ const NAMES: usize = 25;
 /// What was found.
 struct Found<'a> {
     objectives: Vec<&'static ObjectiveEntry>,
+    optimizers: Vec<&'static OptimizerEntry>,
     quantities: Vec<&'static Quantity>,
     studies: Vec<(&'a str, &'a str)>,
 }
@@ -43,6 +45,10 @@ impl<'a> Found<'a> {
             objectives: catalogue::objectives()
                 .iter()
                 .filter(|entry| in_family(entry.family) && search.finds_objective(entry))
+                .collect(),
+            optimizers: catalogue::optimizers()
+                .iter()
+                .filter(|entry| in_family("optimizer") && search.finds_optimizer(entry))
                 .collect(),
             quantities: catalogue::quantities()
                 .iter()
@@ -57,7 +63,7 @@ impl<'a> Found<'a> {
     }
 
     fn len(&self) -> usize {
-        self.objectives.len() + self.quantities.len() + self.studies.len()
+        self.objectives.len() + self.optimizers.len() + self.quantities.len() + self.studies.len()
     }
 }
 
@@ -78,6 +84,7 @@ pub fn run(args: Args, studies: &[(&str, &str)]) -> miette::Result<()> {
     if args.json {
         return layout::print_json(&json!({
             "objectives": found.objectives.iter().map(|entry| show::objective::json(entry)).collect::<Vec<_>>(),
+            "optimizers": found.optimizers.iter().map(|entry| show::optimizer::json(entry)).collect::<Vec<_>>(),
             "quantities": found.quantities.iter().map(|quantity| show::quantity::json(quantity)).collect::<Vec<_>>(),
             "studies": found.studies.iter().map(|(name, claim)| json!({"name": name, "claim": claim})).collect::<Vec<_>>(),
         }));
@@ -93,11 +100,11 @@ pub fn run(args: Args, studies: &[(&str, &str)]) -> miette::Result<()> {
 fn table(out: &mut dyn Write, found: &Found) -> io::Result<()> {
     let room = layout::width() - NAMES - 4;
     let mut sections = Sections { begun: false };
+    let good_for = (room - 2) * 26 / 49;
+    let cost = room - 2 - good_for;
+    let titles = format!("  {}  {}  costs", padded("", NAMES), padded("good for", good_for));
     if !found.objectives.is_empty() {
-        let good_for = (room - 2) * 26 / 49;
-        let cost = room - 2 - good_for;
         sections.begin(out, "Objectives", "to train with; more: thalweg show NAME")?;
-        let titles = format!("  {}  {}  costs", padded("", NAMES), padded("good for", good_for));
         writeln!(out, "{}", styled(FAINT, &titles))?;
         by_family(
             out,
@@ -112,6 +119,18 @@ fn table(out: &mut dyn Write, found: &Found) -> io::Result<()> {
                 )
             },
         )?;
+    }
+    if !found.optimizers.is_empty() {
+        sections.begin(out, "Optimisers", "to descend by; more: thalweg show NAME")?;
+        writeln!(out, "{}", styled(FAINT, &titles))?;
+        for entry in &found.optimizers {
+            let words = entry.good_for.join(", ");
+            layout::row(
+                out,
+                (entry.name, NAMES),
+                &[(&words, good_for), (entry.cost, cost)],
+            )?;
+        }
     }
     if !found.quantities.is_empty() {
         sections.begin(out, "Quantities", "to compute; more: thalweg show NAME")?;

@@ -1,8 +1,12 @@
-//! `thalweg show`: all about one objective or quantity.
+//! `thalweg show`: all about one objective, optimiser or quantity.
 
 pub mod objective;
+pub mod optimizer;
+mod page;
 mod plot;
 pub mod quantity;
+
+use std::io;
 
 use serde_json::json;
 use thalweg::catalogue;
@@ -12,15 +16,15 @@ use thalweg::quantity::Quantity;
 use crate::failure::UserError;
 use crate::layout;
 
-/// Show all about one objective or quantity
+/// Show all about one objective, optimiser or quantity
 ///
 /// Of an objective: formula, parameters, when to use it and when not, the Rust that makes it, and for a loss of class
-/// scores its curve. Of a quantity: what it takes, and a case to try it with.
+/// scores its curve; of an optimiser the same. Of a quantity: what it takes, and a case to try it with.
 #[derive(clap::Args)]
 pub struct Args {
     /// Name, as `thalweg list` prints it
     name: String,
-    /// Give a parameter of the objective another value
+    /// Give a parameter of the objective or optimiser another value
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     settings: Vec<(String, f64)>,
     /// Print everything as JSON
@@ -40,60 +44,87 @@ fn setting(text: &str) -> Result<(String, f64), String> {
 /// # Errors
 /// When nothing is called so, a setting is refused, or writing fails.
 pub fn run(args: Args) -> miette::Result<()> {
-    let quantity = catalogue::quantity(&args.name);
-    let Some(entry) = catalogue::objective(&args.name) else {
-        let Some(quantity) = quantity else {
-            return Err(unknown(&args.name).into());
-        };
-        if !args.settings.is_empty() {
-            let help = "change the parameters in its case, and compute that with `thalweg eval`".to_owned();
-            return Err(
-                UserError::new(format!("{} is a quantity: nothing to --set", args.name))
-                    .help(help)
-                    .into(),
-            );
-        }
-        if args.json {
-            return layout::print_json(&quantity::json(quantity));
-        }
-        return layout::print(|out| quantity::page(out, quantity));
-    };
+    let name = &args.name;
+    let objective = catalogue::objective(name);
+    let optimizer = catalogue::optimizer(name);
+    let quantity = catalogue::quantity(name);
     let settings: Settings = args.settings.into_iter().collect();
-    entry.check(&settings).map_err(UserError::new)?;
-    let objective = entry.build(&settings).ok();
-    let curve = objective
+    match (objective, optimizer, quantity) {
+        (Some(objective), _, _) => objective.check(&settings).map_err(UserError::new)?,
+        (_, Some(optimizer), _) => drop(optimizer.build(&settings).map_err(UserError::new)?),
+        (_, _, Some(_)) if settings.is_empty() => {}
+        (_, _, Some(_)) => {
+            let help = "change the parameters in its case, and compute that with `thalweg eval`".to_owned();
+            let problem = format!("{name} is a quantity: nothing to --set");
+            return Err(UserError::new(problem).help(help).into());
+        }
+        (None, None, None) => return Err(unknown(name).into()),
+    }
+    let built = objective.and_then(|entry| entry.build(&settings).ok());
+    let curve = built
         .as_ref()
         .and_then(|objective| objective.on_scores())
         .map(objective::curve);
+    // What is set are parameters of the first that has the name.
+    let of_optimizer = match objective {
+        None => settings.clone(),
+        Some(_) => Settings::new(),
+    };
     if args.json {
-        let mut json = objective::json(entry);
-        json["settings"] = json!(settings);
-        json["rust"] = json!(entry.rust_with(&settings));
-        json["margin_curve"] = json!(curve.map(|curve| objective::curve_json(&curve)));
-        if let Some(quantity) = quantity {
-            json["quantity"] = quantity::json(quantity);
+        let mut found = Vec::new();
+        if let Some(entry) = objective {
+            let mut json = objective::json(entry);
+            json["settings"] = json!(settings);
+            json["rust"] = json!(entry.rust_with(&settings));
+            json["margin_curve"] = json!(curve.map(|curve| objective::curve_json(&curve)));
+            found.push(("objective", json));
         }
-        return layout::print_json(&json);
+        if let Some(entry) = optimizer {
+            let mut json = optimizer::json(entry);
+            json["settings"] = json!(of_optimizer);
+            json["rust"] = json!(entry.rust_with(&of_optimizer));
+            found.push(("optimizer", json));
+        }
+        found.extend(quantity.map(|quantity| ("quantity", quantity::json(quantity))));
+        // One name may be several, such as z_loss: the others are named in the first.
+        let mut found = found.into_iter();
+        let (_, mut first) = found.next().expect("something is called so");
+        for (kind, json) in found {
+            first[kind] = json;
+        }
+        return layout::print_json(&first);
     }
-    // One name may be both, such as z_loss.
     layout::print(|out| {
-        objective::page(out, entry, &settings, curve.as_deref())?;
-        match quantity {
-            Some(quantity) => {
+        let mut begun = false;
+        let mut gap = |out: &mut dyn io::Write| {
+            if std::mem::replace(&mut begun, true) {
                 writeln!(out)?;
-                quantity::page(out, quantity)
             }
-            None => Ok(()),
+            Ok::<(), io::Error>(())
+        };
+        if let Some(entry) = objective {
+            gap(out)?;
+            objective::page(out, entry, &settings, curve.as_deref())?;
         }
+        if let Some(entry) = optimizer {
+            gap(out)?;
+            optimizer::page(out, entry, &of_optimizer)?;
+        }
+        if let Some(quantity) = quantity {
+            gap(out)?;
+            quantity::page(out, quantity)?;
+        }
+        Ok(())
     })
 }
 
 fn unknown(name: &str) -> UserError {
     let names = catalogue::objectives().iter().map(|entry| entry.name);
+    let names = names.chain(catalogue::optimizers().iter().map(|entry| entry.name));
     let names = names.chain(catalogue::quantities().iter().map(Quantity::name));
     let nearest = catalogue::nearest(name, names);
     UserError::unknown(
-        "objective or quantity",
+        "objective, optimiser or quantity",
         name,
         &nearest,
         "`thalweg list` shows all",

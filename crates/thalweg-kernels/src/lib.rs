@@ -14,6 +14,7 @@
 //! - [`distances`]: distances of all rows of one set, and gradients along them;
 //! - [`adaptive_temperature`]: a network that gives each pair a temperature, and softmaxes with those;
 //! - [`matrix`]: products of matrices;
+//! - [`long_rows`]: products and combinations of a few very long rows;
 //! - [`linear`], [`conv`], [`max_pool`]: a linear layer, convolutions, max pooling, and their gradients;
 //! - [`log_softmax_output`], [`hierarchical_output`]: whole steps of softmax output layers over many classes;
 //! - [`optimizer`]: steps of optimisers over flat slices;
@@ -37,6 +38,7 @@ pub mod in_batch;
 pub mod lanes;
 pub mod linear;
 pub mod log_softmax_output;
+pub mod long_rows;
 pub mod matrix;
 pub mod max_pool;
 pub mod memory;

@@ -1,18 +1,19 @@
-//! The main job: which objective should this data be trained with?
+//! The main job: which objective should this data be trained with, or by which optimiser?
 //!
 //! Every objective gets the same number of tuning trials, judged on a validation split; then each, as tuned, is trained
 //! once per seed and judged once on the test split. Splits, initial weights and batches at a seed are the same for all,
 //! so differences are paired. The test split is one for the whole comparison: no tuning trial ever reads it.
 
+mod contender;
 pub(crate) mod recommend;
 mod rounds;
 pub(crate) mod summarise;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg::catalogue;
 use thalweg::objective::{ObjectiveEntry, Settings, Task};
+use thalweg::optimizer::{LearningRates, OptimizerEntry};
 use thalweg::robustness::Norm;
 use thalweg_data::Dataset;
 
@@ -23,17 +24,19 @@ use crate::pool::Pool;
 use crate::results::{Comparison, Condition};
 use crate::trial::{
     AttackSpec, BagForming, DataSpec, ImbalanceKind, JudgedOn, NoiseKind, NoiseSpec, OptimizerSpec, Schedule,
-    TrialSpec,
+    TrialSpec, WEIGHT_DECAY,
 };
 
-use crate::tuning::LearningRates;
+pub(crate) use contender::Contender;
 pub(crate) use rounds::{Rounds, Tuned};
 
 /// What is to be compared, and how.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Names of the objectives.
+    /// Names of the objectives; the one that all descend where optimisers are compared.
     pub objectives: Vec<String>,
+    /// Names of the optimisers to compare; none where objectives are.
+    pub optimizers: Vec<String>,
     /// Noise levels, at least one.
     pub noise: Vec<f64>,
     /// Kind of label noise.
@@ -48,10 +51,10 @@ pub struct Plan {
     pub epochs: Option<usize>,
     /// Samples in a batch.
     pub batch_size: usize,
-    /// How weights are moved.
+    /// How weights are moved, where objectives are compared.
     pub optimizer: Mover,
-    /// Weight decay: decoupled for Adam, part of the gradient for SGD.
-    pub weight_decay: f64,
+    /// Weight decay, as the optimiser understands it; none: 0 where objectives are compared, tuned where optimisers are.
+    pub weight_decay: Option<f64>,
     /// Sets of parameters tried for each objective, at each noise level.
     pub tries: usize,
     /// How bags are formed, where targets are to be known by bag only.
@@ -68,40 +71,46 @@ pub struct Plan {
     pub versions: Vec<(String, String)>,
 }
 
-/// An optimiser to compare under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mover {
-    /// Adam at a constant learning rate.
-    Adam,
-    /// Gradient descent with momentum 0.9, the learning rate falling along a cosine.
-    Sgd,
+/// The optimiser that all objectives of a comparison descend by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mover {
+    /// Its name in the catalogue.
+    pub name: String,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
 }
 
 impl Mover {
-    fn spec(self) -> OptimizerSpec {
-        match self {
-            Self::Adam => OptimizerSpec::Adam,
-            Self::Sgd => OptimizerSpec::Sgd {
-                momentum: 0.9,
-                schedule: Schedule::Cosine,
-            },
+    /// AdamW at a constant learning rate.
+    pub fn adam() -> Self {
+        Self {
+            name: "adamw".to_owned(),
+            schedule: Schedule::Constant,
         }
     }
 
-    fn learning_rates(self) -> LearningRates {
-        match self {
-            Self::Adam => LearningRates::ADAM,
-            Self::Sgd => LearningRates::SGD,
+    /// The optimiser called so, its learning rate falling along a cosine.
+    pub fn along_cosine(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            schedule: Schedule::Cosine,
         }
     }
 
-    /// In words.
-    fn words(self) -> &'static str {
-        match self {
-            Self::Adam => "Adam",
-            Self::Sgd => "SGD, momentum 0.9, cosine schedule",
-        }
+    /// Its page in the catalogue.
+    fn entry(&self) -> Result<&'static OptimizerEntry, LabError> {
+        catalogue::optimizer(&self.name).ok_or_else(|| LabError::unknown_optimizer(&self.name))
     }
+}
+
+/// The learning rates of an optimiser.
+///
+/// # Panics
+/// When there is none of its name.
+pub(crate) fn learning_rates(optimizer: &str) -> LearningRates {
+    catalogue::optimizer(optimizer)
+        .expect("an optimiser of the catalogue")
+        .learning_rate
 }
 
 /// Share of the samples that the test split takes, where none is published.
@@ -127,7 +136,7 @@ pub(crate) fn held_out(fingerprint: String) -> DataSpec {
 pub struct Checked<'a> {
     plan: &'a Plan,
     dataset: &'a Arc<Dataset>,
-    entries: Vec<&'static ObjectiveEntry>,
+    contenders: Vec<Contender>,
     metric: &'static Metric,
     rounds: Rounds,
     epochs: usize,
@@ -140,8 +149,8 @@ impl Plan {
     /// # Errors
     /// When an objective or metric is unknown, a number out of range, or the data does not fit the model or the splits.
     pub fn check<'a>(&'a self, dataset: &'a Arc<Dataset>) -> Result<Checked<'a>, LabError> {
-        let entries = self.entries()?;
-        self.check_supervision(&entries, dataset)?;
+        let contenders = self.contenders()?;
+        self.check_supervision(&contenders, dataset)?;
         let name = match &self.metric {
             Some(name) => name,
             None if dataset.numbers.is_some() => bag_metric(dataset),
@@ -165,8 +174,10 @@ impl Plan {
                 "an imbalance is the largest over the smallest class, at least 1, not {ratio}"
             ));
         }
-        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
-            return refuse(format!("a weight decay is at least 0, not {}", self.weight_decay));
+        if let Some(decay) = self.weight_decay
+            && !(decay >= 0.0 && decay.is_finite())
+        {
+            return refuse(format!("a weight decay is at least 0, not {decay}"));
         }
         if self.seeds == 0 || self.batch_size == 0 || self.epochs == Some(0) || self.noise.is_empty() {
             return refuse("seeds, epochs, batch size and noise levels are at least one each");
@@ -185,7 +196,7 @@ impl Plan {
         let checked = Checked {
             plan: self,
             dataset,
-            entries,
+            contenders,
             metric,
             rounds: Rounds {
                 // Tuning knows no more than is known of the validation split.
@@ -211,8 +222,8 @@ impl Plan {
     }
 
     /// Whether the objectives are told what they need, and the metrics what there is.
-    fn check_supervision(&self, entries: &[&ObjectiveEntry], dataset: &Dataset) -> Result<(), LabError> {
-        for entry in entries {
+    fn check_supervision(&self, contenders: &[Contender], dataset: &Dataset) -> Result<(), LabError> {
+        for entry in contenders.iter().map(|contender| contender.objective) {
             let needs_bags = entry.build(&entry.defaults())?.needs().bag_means;
             let (told, advice) = match (needs_bags, self.bags) {
                 (true, None) => (
@@ -269,6 +280,7 @@ impl Plan {
                 "bag_rmse" | "bag_mae" | "bag_cross_entropy" => of_bags.contains(&metric.name),
                 "rmse" | "r2" => of_numbers.contains(&metric.name),
                 "robust_accuracy" => self.attack.is_some(),
+                "constraint_distance" => false,
                 "top_3_accuracy" => dataset.classes.len() > metrics::TOP_K,
                 _ => dataset.numbers.is_none(),
             })
@@ -277,6 +289,9 @@ impl Plan {
         match metric.name {
             name if known.contains(&name) => Ok(()),
             "robust_accuracy" => refuse("robust_accuracy needs an attack, such as --attack l_inf:0.1"),
+            "constraint_distance" => {
+                refuse("constraint_distance is told, but not every optimiser has a constraint")
+            }
             "top_3_accuracy" if dataset.numbers.is_none() => {
                 refuse("top_3_accuracy says nothing about three classes or fewer")
             }
@@ -287,23 +302,74 @@ impl Plan {
         }
     }
 
-    fn entries(&self) -> Result<Vec<&'static ObjectiveEntry>, LabError> {
-        let mut entries: Vec<&'static ObjectiveEntry> = Vec::new();
-        for name in &self.objectives {
-            let entry = objective_for(Task::Classification, name)?;
-            if entry.build(&entry.defaults())?.needs().teacher {
+    fn contenders(&self) -> Result<Vec<Contender>, LabError> {
+        let mut contenders: Vec<Contender> = Vec::new();
+        let mut add = |contender: Contender| {
+            if !contenders.iter().any(|known| known.name() == contender.name()) {
+                contenders.push(contender);
+            }
+        };
+        if self.optimizers.is_empty() {
+            if self.optimizer.entry()?.objective.is_some() {
                 return refuse(format!(
-                    "{name} learns from a teacher; compare such objectives with thalweg distill"
+                    "{} changes the objective; compare it with --optimizers",
+                    self.optimizer.name
                 ));
             }
-            if !entries.iter().any(|known| known.name == entry.name) {
-                entries.push(entry);
+            for name in &self.objectives {
+                add(Contender::of(self.scored(name)?));
+            }
+        } else {
+            let [objective] = &self.objectives[..] else {
+                return refuse("optimisers are compared on one objective; name one with --objectives");
+            };
+            let objective = self.scored(objective)?;
+            for name in &self.optimizers {
+                let entry = catalogue::optimizer(name).ok_or_else(|| LabError::unknown_optimizer(name))?;
+                if let Some(own) = entry.objective
+                    && objective.name != "cross_entropy"
+                {
+                    return refuse(format!(
+                        "{name} descends cross-entropy with a term of its own ({own}), and not {}",
+                        objective.name
+                    ));
+                }
+                add(Contender::descending(objective, entry)?);
             }
         }
-        if entries.len() < 2 {
-            return refuse("a comparison needs at least two objectives");
+        if contenders.len() < 2 {
+            return refuse(match self.optimizers.len() {
+                0 => "a comparison needs at least two objectives",
+                _ => "a comparison needs at least two optimisers",
+            });
         }
-        Ok(entries)
+        Ok(contenders)
+    }
+
+    /// The objective of scores called `name`.
+    fn scored(&self, name: &str) -> Result<&'static ObjectiveEntry, LabError> {
+        let entry = objective_for(Task::Classification, name)?;
+        if entry.build(&entry.defaults())?.needs().teacher {
+            return refuse(format!(
+                "{name} learns from a teacher; compare such objectives with thalweg distill"
+            ));
+        }
+        Ok(entry)
+    }
+
+    /// How weights are moved, in words.
+    fn optimizer_words(&self) -> String {
+        let decay = match self.weight_decay {
+            Some(decay) if decay > 0.0 => format!(", weight decay {decay}"),
+            _ => String::new(),
+        };
+        let moved = match self.optimizer.name.as_str() {
+            _ if !self.optimizers.is_empty() => "each optimiser with a cosine schedule".to_owned(),
+            "adamw" if self.optimizer == Mover::adam() => "Adam".to_owned(),
+            "sgd" => "SGD, momentum 0.9, cosine schedule".to_owned(),
+            name => format!("{name}, cosine schedule"),
+        };
+        format!("{moved}{decay}, gradient norm at most 5")
     }
 }
 
@@ -349,7 +415,7 @@ pub(crate) fn refuse<T>(why: impl Into<String>) -> Result<T, LabError> {
 impl Checked<'_> {
     /// Trials there are to run.
     pub fn trials(&self) -> usize {
-        self.plan.noise.len() * self.entries.len() * self.rounds.trials()
+        self.plan.noise.len() * self.contenders.len() * self.rounds.trials()
     }
 
     /// Passes over the training split.
@@ -401,17 +467,34 @@ impl Checked<'_> {
     }
 
     fn spec(&self, tuned: &Tuned, seed: u64, judged_on: JudgedOn) -> TrialSpec {
-        let settings = tuned.candidate.settings.clone();
+        let Tuned {
+            noise,
+            contender,
+            candidate,
+        } = tuned;
+        let [objective, mut optimizer] = contender.split(&candidate.settings);
         let mut spec = TrialSpec::new(
-            self.data(tuned.noise),
+            self.data(*noise),
             self.plan.model.clone(),
-            tuned.entry.name,
-            settings,
+            contender.objective.name,
+            objective,
             seed,
         );
-        spec.optimizer = self.plan.optimizer.spec();
-        spec.weight_decay = self.plan.weight_decay;
-        spec.learning_rate = tuned.candidate.learning_rate;
+        let given = self.plan.weight_decay.unwrap_or(0.0);
+        spec.weight_decay = optimizer.remove(WEIGHT_DECAY).unwrap_or(given);
+        spec.optimizer = match contender.optimizer {
+            Some(entry) => OptimizerSpec {
+                name: entry.name.to_owned(),
+                settings: optimizer,
+                schedule: Schedule::Cosine,
+            },
+            None => OptimizerSpec {
+                name: self.plan.optimizer.name.clone(),
+                settings: Settings::new(),
+                schedule: self.plan.optimizer.schedule.clone(),
+            },
+        };
+        spec.learning_rate = candidate.learning_rate;
         spec.epochs = self.epochs;
         spec.batch_size = self.plan.batch_size;
         spec.judged_on = judged_on;
@@ -419,24 +502,31 @@ impl Checked<'_> {
         spec
     }
 
-    /// The tries of each objective at each noise level, in that order within levels.
+    /// The tries of each contender at each noise level, in that order within levels.
     fn tried(&self) -> Vec<Vec<Tuned>> {
         let pinned = self.pinned();
         let each = self
             .plan
             .noise
             .iter()
-            .flat_map(|&noise| self.entries.iter().map(move |&entry| (noise, entry)));
-        let rates = self.plan.optimizer.learning_rates();
-        each.map(|(noise, entry)| Tuned::tries(entry, noise, self.rounds.tries, rates, &pinned))
+            .flat_map(|&noise| self.contenders.iter().map(move |&contender| (noise, contender)));
+        let rates = learning_rates(&self.plan.optimizer.name);
+        each.map(|(noise, contender)| Tuned::tries(contender, noise, self.rounds.tries, rates, &pinned))
             .collect()
     }
 
-    /// An adversarial objective trains against the ball that robust accuracy is measured in.
+    /// What is not tuned: a given weight decay, and the ball of an adversarial objective, which is the one that robust accuracy
+    /// is measured in.
     fn pinned(&self) -> Settings {
-        match self.plan.attack {
-            Some(attack) if attack.norm == Norm::LInf => [("epsilon".to_owned(), attack.epsilon)].into(),
-            _ => BTreeMap::new(),
+        let mut pinned = Settings::new();
+        if let Some(decay) = self.plan.weight_decay {
+            pinned.insert(WEIGHT_DECAY.to_owned(), decay);
         }
+        if let Some(attack) = self.plan.attack
+            && attack.norm == Norm::LInf
+        {
+            pinned.insert("epsilon".to_owned(), attack.epsilon);
+        }
+        pinned
     }
 }

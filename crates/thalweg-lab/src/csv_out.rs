@@ -3,7 +3,7 @@
 //! | column | meaning |
 //! |---|---|
 //! | `noise` | share of training labels replaced |
-//! | `objective` | name in the catalogue |
+//! | `objective` | name in the catalogue, of an optimiser where optimisers are compared |
 //! | `seed` | number of the paired repetition, from 0: equal numbers share splits, initial weights and batches |
 //! | `metric` | a metric's name, or `seconds_per_epoch` |
 //! | `value` | its value, with as many digits as tell it from every other; shares are of one, not per cent; empty where undefined |
@@ -32,8 +32,8 @@ pub fn csv(comparison: &Comparison) -> String {
                     } else {
                         String::new()
                     };
-                    let (objective, metric) = (cell(&entry.objective), cell(metric));
-                    writeln!(out, "{},{objective},{seed},{metric},{value}", condition.noise)
+                    let (name, metric) = (cell(&entry.name), cell(metric));
+                    writeln!(out, "{},{name},{seed},{metric},{value}", condition.noise)
                         .expect("writing to a string succeeds");
                 }
             }
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(lines.count(), 3 * 7 * 8 * 10);
         let entry = &comparison.conditions[1].entries[2];
         let value = entry.metrics["nll"].values[5];
-        assert!(text.contains(&format!("\n0.2,{},5,nll,{value}\n", entry.objective)));
+        assert!(text.contains(&format!("\n0.2,{},5,nll,{value}\n", entry.name)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use thalweg::catalogue;
 use thalweg::objective::BuildError;
+use thalweg::optimizer::OptimizerError;
 use thalweg_data::DataError;
 
 use crate::distillation::TeacherError;
@@ -19,6 +20,17 @@ pub enum LabError {
         /// The names there are.
         known: String,
     },
+    /// An optimiser that the catalogue does not have.
+    #[error("there is no optimiser `{name}`; there are {known}")]
+    UnknownOptimizer {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// An optimiser refused its settings.
+    #[error(transparent)]
+    Optimizer(#[from] OptimizerError),
     /// An objective refused its settings.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -79,6 +91,14 @@ pub enum LabError {
 }
 
 impl LabError {
+    pub(crate) fn unknown_optimizer(name: &str) -> Self {
+        let known: Vec<_> = catalogue::optimizers().iter().map(|entry| entry.name).collect();
+        Self::UnknownOptimizer {
+            name: name.to_owned(),
+            known: known.join(", "),
+        }
+    }
+
     pub(crate) fn unknown_objective(name: &str) -> Self {
         let known: Vec<_> = catalogue::objectives().iter().map(|entry| entry.name).collect();
         Self::UnknownObjective {

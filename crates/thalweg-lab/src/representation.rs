@@ -126,6 +126,7 @@ impl Judged {
                     train_loss,
                     validation_accuracy: f64::NAN,
                     fit: None,
+                    constraint_distance: None,
                 })
                 .collect(),
             confusion: Vec::new(),

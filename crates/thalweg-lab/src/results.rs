@@ -91,7 +91,7 @@ impl BagSummary {
     }
 }
 
-/// What is the same for every objective.
+/// What is the same for all that is compared.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Protocol {
     /// Model in words, such as `mlp 64-64-10, ReLU`.
@@ -104,12 +104,15 @@ pub struct Protocol {
     pub epochs: usize,
     /// Samples in a batch.
     pub batch_size: usize,
-    /// Tuning trials each objective was given.
+    /// Tuning trials each was given.
     pub tuning_trials: usize,
     /// The metric that ranks.
     pub metric: String,
-    /// The objective that differences are taken to.
+    /// What differences are taken to.
     pub baseline: String,
+    /// The objective that all descend, where optimisers are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
     /// Attack of the robust accuracy, such as `l_inf:0.1`.
     pub attack: Option<String>,
     /// The teacher of distilled students.
@@ -124,6 +127,14 @@ pub struct Protocol {
 }
 
 impl Protocol {
+    /// What is compared, in a word.
+    pub fn compared(&self) -> &'static str {
+        match self.objective {
+            None => "objective",
+            Some(_) => "optimiser",
+        }
+    }
+
     /// What training does not know of the samples it is judged on, where embeddings are compared.
     pub fn unseen(&self) -> Option<&'static str> {
         match self.task {
@@ -148,15 +159,15 @@ pub struct TeacherSummary {
 pub struct Condition {
     /// Share of training labels replaced.
     pub noise: f64,
-    /// The objectives, best first by the ranking metric.
+    /// What is compared, best first by the ranking metric.
     pub entries: Vec<Entry>,
 }
 
-/// One objective at one noise level.
+/// One objective or optimiser at one noise level.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry {
-    /// Name in the catalogue.
-    pub objective: String,
+    /// Name in the catalogue, of an objective or, where optimisers are compared, of an optimiser.
+    pub name: String,
     /// Its own parameters as tuned.
     pub parameters: BTreeMap<String, f64>,
     /// Learning rate as tuned.
@@ -247,6 +258,9 @@ pub struct EpochPoint {
     /// How well the training split is fitted, where the trial was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fit: Option<Fit>,
+    /// Distance of the weights, times their decay, to the set that the optimiser confines them to, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constraint_distance: Option<f64>,
 }
 
 /// How well the training split is fitted.

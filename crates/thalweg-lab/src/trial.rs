@@ -2,6 +2,7 @@
 //! one is an [`Outcome`], and its specification is the key it is found by.
 
 mod alignment;
+mod averaging;
 mod bags;
 mod data;
 mod evaluation;
@@ -17,7 +18,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
+use thalweg::catalogue;
 use thalweg::objective::Settings;
+use thalweg::optimizer::OptimizerEntry;
 use thalweg::robustness::Norm;
 
 use crate::LabError;
@@ -46,7 +49,7 @@ pub struct TrialSpec {
     pub optimizer: OptimizerSpec,
     /// Learning rate.
     pub learning_rate: f64,
-    /// Weight decay: decoupled for Adam, part of the gradient for SGD.
+    /// Weight decay, as its optimiser understands it: decoupled, or part of the gradient.
     pub weight_decay: f64,
     /// Passes over the training split.
     pub epochs: usize,
@@ -66,26 +69,23 @@ pub struct TrialSpec {
     pub distillation: Option<DistillationSpec>,
 }
 
-/// An optimiser.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OptimizerSpec {
-    /// Adam at a constant learning rate.
-    #[default]
-    Adam,
-    /// Stochastic gradient descent with momentum.
-    Sgd {
-        /// Share of the last step that a step repeats.
-        momentum: f64,
-        /// How the learning rate changes.
-        schedule: Schedule,
-    },
+/// An optimiser of the catalogue, as it is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OptimizerSpec {
+    /// Its name.
+    pub name: String,
+    /// Its parameters, but for the learning rate and the weight decay.
+    pub settings: Settings,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
 }
 
 /// How a learning rate changes from epoch to epoch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
+    /// It stays.
+    Constant,
     /// Divided by 10 before each of these epochs, counted from 0.
     Drops(Vec<usize>),
     /// Half a cosine wave down, which would reach 0 after the last epoch.
@@ -96,6 +96,7 @@ impl Schedule {
     /// Factor of the learning rate in an epoch.
     fn factor(&self, epoch: usize, epochs: usize) -> f64 {
         match self {
+            Self::Constant => 1.0,
             Self::Drops(drops) => {
                 let passed = drops.iter().filter(|&&drop| drop <= epoch).count();
                 0.1_f64.powi(passed as i32)
@@ -106,18 +107,57 @@ impl Schedule {
 }
 
 impl OptimizerSpec {
-    fn is_adam(&self) -> bool {
-        *self == Self::Adam
-    }
-
-    /// Factor of the learning rate in an epoch.
-    fn rate(&self, epoch: usize, epochs: usize) -> f64 {
-        match self {
-            Self::Adam => 1.0,
-            Self::Sgd { schedule, .. } => schedule.factor(epoch, epochs),
+    /// AdamW at a constant learning rate.
+    pub fn adam() -> Self {
+        Self {
+            name: "adamw".to_owned(),
+            settings: Settings::new(),
+            schedule: Schedule::Constant,
         }
     }
+
+    /// Gradient descent with momentum.
+    pub fn sgd(momentum: f64, schedule: Schedule) -> Self {
+        Self {
+            name: "sgd".to_owned(),
+            settings: [("momentum".to_owned(), momentum)].into(),
+            schedule,
+        }
+    }
+
+    fn is_adam(&self) -> bool {
+        *self == Self::adam()
+    }
+
+    /// Its page in the catalogue.
+    ///
+    /// # Errors
+    /// When there is none of its name.
+    pub(crate) fn entry(&self) -> Result<&'static OptimizerEntry, LabError> {
+        catalogue::optimizer(&self.name).ok_or_else(|| LabError::unknown_optimizer(&self.name))
+    }
+
+    /// All its parameters, `weight_decay` among them.
+    ///
+    /// # Errors
+    /// When there is no such optimiser, or it knows no weight decay and is given one.
+    pub(crate) fn settings_with(&self, weight_decay: f64) -> Result<Settings, LabError> {
+        let mut settings = self.settings.clone();
+        if weight_decay != 0.0 || self.entry()?.has(WEIGHT_DECAY) {
+            settings.insert(WEIGHT_DECAY.to_owned(), weight_decay);
+        }
+        Ok(settings)
+    }
 }
+
+impl Default for OptimizerSpec {
+    fn default() -> Self {
+        Self::adam()
+    }
+}
+
+/// The parameter that a trial names by itself.
+pub(crate) const WEIGHT_DECAY: &str = "weight_decay";
 
 /// What is recorded after each epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,7 +218,7 @@ impl TrialSpec {
             model,
             objective: objective.to_owned(),
             settings,
-            optimizer: OptimizerSpec::Adam,
+            optimizer: OptimizerSpec::adam(),
             learning_rate: 2e-3,
             weight_decay: 0.0,
             epochs: 30,
@@ -283,6 +323,6 @@ mod tests {
         let cosine = rates(Schedule::Cosine);
         assert_eq!((cosine[0], cosine[3]), (1.0, 0.5));
         assert!(cosine.is_sorted_by(|a, b| a > b) && cosine[5] > 0.0);
-        assert_eq!(OptimizerSpec::Adam.rate(100, 200), 1.0);
+        assert_eq!(Schedule::Constant.factor(100, 200), 1.0);
     }
 }

@@ -1,75 +1,51 @@
-//! Fair tuning: every objective is given the same number of tries, over its own parameters and the learning rate.
+//! Fair tuning: everything compared is given the same number of tries, over its own parameters and the learning rate.
 //!
 //! The first try is the defaults. The others walk Halton's sequence through the declared ranges, which covers a box
 //! evenly whatever its dimension and needs no luck.
 
-use thalweg::objective::{ObjectiveEntry, Settings};
-
-/// The learning rates of an optimiser.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LearningRates {
-    /// The one to start from.
-    pub default: f64,
-    /// The range that is tried.
-    pub range: (f64, f64),
-}
-
-impl LearningRates {
-    /// Those of Adam.
-    pub const ADAM: Self = Self {
-        default: 2e-3,
-        range: (5e-4, 1e-2),
-    };
-    /// Those of gradient descent with momentum 0.9.
-    pub const SGD: Self = Self {
-        default: 3e-2,
-        range: (5e-3, 2e-1),
-    };
-}
+use thalweg::objective::{Parameter, Settings};
+use thalweg::optimizer::LearningRates;
 
 /// A try.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// The objective's parameters.
+    /// Values of its own parameters.
     pub settings: Settings,
     /// Learning rate.
     pub learning_rate: f64,
 }
 
-/// The tries an objective is given: at least the defaults. Parameters in `pinned` keep their value there.
+/// The tries that something with `parameters` is given: at least the defaults. Parameters in `pinned` keep their value there.
 pub fn candidates(
-    entry: &ObjectiveEntry,
+    parameters: &[&Parameter],
     tries: usize,
     rates: LearningRates,
     pinned: &Settings,
 ) -> Vec<Candidate> {
-    let with_pins = |mut settings: Settings| {
-        for (name, value) in pinned {
-            if let Some(own) = settings.get_mut(name) {
-                *own = *value;
-            }
-        }
-        settings
+    let setting = |value: &dyn Fn(&Parameter, usize) -> f64| -> Settings {
+        let each = parameters.iter().zip(&PRIMES[1..]);
+        each.map(|(parameter, &base)| {
+            let pinned = pinned.get(parameter.name).copied();
+            let value = pinned.unwrap_or_else(|| value(parameter, base));
+            (parameter.name.to_owned(), value)
+        })
+        .collect()
     };
     let defaults = Candidate {
-        settings: with_pins(entry.defaults()),
+        settings: setting(&|parameter, _| parameter.default),
         learning_rate: rates.default,
     };
     let walked = (1..tries).map(|index| {
         let (low, high) = rates.range;
-        let learning_rate = low * (high / low).powf(halton(index, PRIMES[0]));
-        let parameters = entry.parameters.iter().zip(&PRIMES[1..]);
-        let settings = parameters
-            .map(|(parameter, &base)| (parameter.name.to_owned(), parameter.at(halton(index, base))));
         Candidate {
-            settings: with_pins(settings.collect()),
-            learning_rate,
+            settings: setting(&|parameter, base| parameter.at(halton(index, base))),
+            learning_rate: low * (high / low).powf(halton(index, PRIMES[0])),
         }
     });
     std::iter::once(defaults).chain(walked).collect()
 }
 
-const PRIMES: [usize; 8] = [2, 3, 5, 7, 11, 13, 17, 19];
+const PRIMES: [usize; 10] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29];
 
 /// Element `index` of Halton's sequence: the digits of `index` in `base`, mirrored at the point.
 fn halton(mut index: usize, base: usize) -> f64 {
@@ -88,19 +64,29 @@ mod tests {
 
     use super::*;
 
+    const RATES: LearningRates = LearningRates {
+        default: 2e-3,
+        range: (5e-4, 1e-2),
+    };
+
+    fn of(objective: &str) -> Vec<&'static Parameter> {
+        catalogue::objective(objective)
+            .unwrap()
+            .parameters
+            .iter()
+            .collect()
+    }
+
     #[test]
     fn every_objective_has_room_and_gets_the_same_number_of_tries_within_its_ranges() {
         for entry in catalogue::objectives() {
             assert!(entry.parameters.len() < PRIMES.len(), "{}", entry.name);
-            let tries = candidates(entry, 9, LearningRates::ADAM, &Settings::new());
+            let tries = candidates(&of(entry.name), 9, RATES, &Settings::new());
             assert_eq!(tries.len(), 9);
             assert_eq!(tries[0].settings, entry.defaults());
             for candidate in &tries {
                 entry.check(&candidate.settings).unwrap();
-                assert!(
-                    (LearningRates::ADAM.range.0..=LearningRates::ADAM.range.1)
-                        .contains(&candidate.learning_rate)
-                );
+                assert!((RATES.range.0..=RATES.range.1).contains(&candidate.learning_rate));
             }
         }
     }
@@ -108,12 +94,7 @@ mod tests {
     #[test]
     fn a_pinned_parameter_is_not_tuned() {
         let pinned: Settings = [("epsilon".to_owned(), 0.123), ("unknown".to_owned(), 1.0)].into();
-        let tries = candidates(
-            catalogue::objective("trades").unwrap(),
-            5,
-            LearningRates::ADAM,
-            &pinned,
-        );
+        let tries = candidates(&of("trades"), 5, RATES, &pinned);
         assert!(
             tries
                 .iter()

@@ -24,8 +24,9 @@ fn plan() -> Plan {
         seeds: 3,
         epochs: Some(4),
         batch_size: 64,
-        optimizer: Mover::Adam,
-        weight_decay: 0.0,
+        optimizers: Vec::new(),
+        optimizer: Mover::adam(),
+        weight_decay: None,
         tries: 2,
         bags: None,
         metric: Some("accuracy".to_owned()),
@@ -83,12 +84,12 @@ fn one_job_and_two_find_the_same_and_it_is_learning() {
             assert!(
                 accuracy.mean > 0.5,
                 "{} at noise {}: {}",
-                entry.objective,
+                entry.name,
                 condition.noise,
                 accuracy.mean
             );
             assert_eq!(accuracy.values.len(), 3);
-            assert_eq!(entry.difference.is_none(), entry.objective == "cross_entropy");
+            assert_eq!(entry.difference.is_none(), entry.name == "cross_entropy");
         }
     }
     let clean = comparison.conditions[0].entries[0].metrics["accuracy"].mean;

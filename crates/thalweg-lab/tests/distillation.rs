@@ -91,7 +91,7 @@ fn one_job_and_two_find_the_same_and_every_method_learns() {
     assert_eq!(entries.len(), plan.methods.len());
     for entry in entries {
         let accuracy = entry.metrics["accuracy"].mean;
-        assert!(accuracy > 0.75, "{}: {accuracy}", entry.objective);
+        assert!(accuracy > 0.75, "{}: {accuracy}", entry.name);
     }
     assert_eq!(comparison.protocol.baseline, "cross_entropy");
     assert_eq!(
@@ -130,7 +130,7 @@ fn finished_trials_are_found_again_by_the_teacher_they_had() {
         let entry = comparison.conditions[0]
             .entries
             .iter()
-            .find(|entry| entry.objective == name);
+            .find(|entry| entry.name == name);
         entry.unwrap().metrics["nll"].values.clone()
     };
     assert_eq!(of(&first, "cross_entropy"), of(&other, "cross_entropy"));

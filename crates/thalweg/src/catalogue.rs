@@ -10,10 +10,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use crate::objective::{ObjectiveEntry, Task};
+use crate::optimizer::OptimizerEntry;
 use crate::quantity::Quantity;
 use crate::{
-    aggregate, calibration, classification, contrastive, diagnostics, distillation, few_shot, flatness,
-    metric_learning, optimizer, robustness, self_supervised, verification,
+    aggregate, calibration, classification, compression, contrastive, curvature, diagnostics, distillation,
+    few_shot, flatness, metric_learning, optimizer, robustness, self_supervised, verification,
 };
 
 /// All objectives, families in order.
@@ -48,6 +49,18 @@ pub fn objective(name: &str) -> Option<&'static ObjectiveEntry> {
     objectives().iter().find(|entry| entry.name == name)
 }
 
+/// All optimisers.
+pub fn optimizers() -> &'static [OptimizerEntry] {
+    static OPTIMIZERS: OnceLock<Vec<OptimizerEntry>> = OnceLock::new();
+    OPTIMIZERS.get_or_init(optimizer::optimizers)
+}
+
+/// The optimiser called `name`, whether its words are joined by underscores or hyphens.
+pub fn optimizer(name: &str) -> Option<&'static OptimizerEntry> {
+    let name = name.replace('-', "_");
+    optimizers().iter().find(|entry| entry.name == name)
+}
+
 /// All quantities, families in order.
 pub fn quantities() -> &'static [Quantity] {
     static QUANTITIES: OnceLock<Vec<Quantity>> = OnceLock::new();
@@ -66,6 +79,8 @@ pub fn quantities() -> &'static [Quantity] {
             ("optimizer", optimizer::quantities()),
             ("few_shot", few_shot::quantities()),
             ("verification", verification::quantities()),
+            ("curvature", curvature::quantities()),
+            ("compression", compression::quantities()),
         ]
         .into_iter()
         .flat_map(|(family, quantities)| quantities.into_iter().map(move |q| q.in_family(family)))
@@ -141,6 +156,58 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn every_optimizer_builds_over_the_whole_of_its_ranges() {
+        let mut names = HashSet::new();
+        for entry in optimizers() {
+            assert!(
+                names.insert(entry.name) && entry.name.len() <= 25,
+                "{}",
+                entry.name
+            );
+            let (low, high) = entry.learning_rate.range;
+            assert!(
+                (low..=high).contains(&entry.learning_rate.default),
+                "{}",
+                entry.name
+            );
+            assert!(
+                entry.kernel.is_none() || entry.has("weight_decay"),
+                "{}",
+                entry.name
+            );
+            assert!(
+                entry.objective.is_none_or(|name| objective(name).is_some()),
+                "{}",
+                entry.name
+            );
+            for position in [0.0, 0.5, 1.0] {
+                let settings = entry
+                    .parameters
+                    .iter()
+                    .map(|p| (p.name.to_owned(), p.at(position)))
+                    .collect();
+                assert!(entry.build(&settings).is_ok(), "{}", entry.name);
+                let rust = entry.rust_with(&settings);
+                for parameter in &entry.parameters {
+                    assert!(!rust.contains(&format!("{{{}}}", parameter.name)), "{rust}");
+                    assert!(
+                        (parameter.range.0..=parameter.range.1).contains(&parameter.default),
+                        "{}",
+                        entry.name
+                    );
+                }
+            }
+        }
+        assert_eq!(optimizer("lion-k-huber").unwrap().name, "lion_k_huber");
+        let settings = [("tua".to_owned(), 1.0)].into();
+        let error = optimizer("lion").unwrap().build(&settings).err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            "lion has no parameter `tua`; it has `weight_decay`"
+        );
     }
 
     #[test]

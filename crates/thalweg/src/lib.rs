@@ -12,6 +12,8 @@
 //! - Losses of episodes of a few labelled samples: [`few_shot`].
 //! - Whether two samples are of one identity, margin losses and metrics: [`verification`].
 //! - Whether an embedding is any good, without labels: [`diagnostics`].
+//! - The inverse of the empirical Fisher information without a matrix of its size: [`curvature`]; and what it tells of which
+//!   weights a network can do without: [`compression`].
 //! - [`objective`]: the one small trait a training loop calls, and an objective's page in the catalogue.
 //! - [`quantity`]: everything else the library computes, as named numbers of given arrays.
 //! - [`catalogue`]: the list of both.
@@ -35,8 +37,10 @@ pub mod bridge;
 pub mod calibration;
 pub mod catalogue;
 pub mod classification;
+pub mod compression;
 mod config;
 pub mod contrastive;
+pub mod curvature;
 pub mod diagnostics;
 pub mod distillation;
 pub mod few_shot;

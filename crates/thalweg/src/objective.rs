@@ -8,13 +8,15 @@ mod entry;
 mod episode;
 mod gradient;
 mod margin;
+pub(crate) mod parameter;
 mod views;
 
 pub use dual_head::{Descent, DualHead, Needs};
-pub use entry::{Build, BuildError, EmbeddingSpace, ObjectiveEntry, Parameter, Scale, Settings, Task};
+pub use entry::{Build, BuildError, EmbeddingSpace, ObjectiveEntry, Task};
 pub use episode::{EmbeddedEpisode, EpisodeObjective, EpisodeShape, UnfitEpisodes};
 pub use gradient::{Descend, GradientObjective, ScoreGradient};
 pub use margin::margin_curve;
+pub use parameter::{Parameter, Scale, Settings, UnknownParameter};
 pub use views::{EmbeddedViews, ViewObjective};
 
 use burn::tensor::{Int, Tensor};

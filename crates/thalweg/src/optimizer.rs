@@ -25,9 +25,12 @@
 
 mod adamw;
 mod average;
+mod entry;
 mod flat;
 mod lion;
 pub mod lion_k;
+mod m_fac;
+mod pages;
 mod sam;
 mod sgd;
 #[cfg(test)]
@@ -36,8 +39,11 @@ mod whole;
 
 pub use adamw::{AdamW, AdamWConfig, AdamWState};
 pub use average::{averaged, follow, target_of};
+pub use entry::{AnyOptimizer, LearningRates, OptimizerEntry, OptimizerError};
 pub use flat::{flat_gradients, flat_parameters, with_flat_parameters};
 pub use lion::{Lion, LionConfig};
+pub use m_fac::{MFac, MFacConfig, MFacStep, WindowElement};
+pub(crate) use pages::optimizers;
 pub use sam::{Neighbourhood, Perturbation, Sam, SamConfig};
 pub use sgd::{Momentum, MomentumSgd, MomentumSgdConfig, Sgd, SgdConfig};
 pub use whole::{Evaluation, StateError, WholeOptimizer};
@@ -50,7 +56,10 @@ use crate::config::require;
 use crate::quantity::Quantity;
 
 pub(crate) fn quantities() -> Vec<Quantity> {
-    lion_k::quantities()
+    [lion_k::quantities(), m_fac::quantities()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// One array of state as long as its parameter: a velocity or a momentum.

@@ -22,7 +22,7 @@ pub fn plan(args: &Args) -> miette::Result<Plan> {
         ("--hidden", !args.hidden.is_empty()),
         ("--attack", args.attack.is_some()),
         ("--family", args.family.is_some()),
-        ("--weight-decay", args.weight_decay != 0.0),
+        ("--weight-decay", args.weight_decay.is_some()),
         ("--batch-size", task == Task::FewShot && args.batch_size.is_some()),
     ];
     if task != Task::FewShot {

@@ -79,6 +79,9 @@ fn about(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
             protocol.epochs
         ),
     ];
+    if let Some(objective) = &protocol.objective {
+        lines.push(format!("optimisers of {objective}"));
+    }
     if let Some(bags) = &data.bags {
         lines.push(bags.words());
     }
@@ -130,7 +133,7 @@ fn ranking(
     );
     writeln!(out, "{}", styled(FAINT, &title))?;
     for entry in &condition.entries {
-        let name = styled(NAME, &padded(&entry.objective, NAMES));
+        let name = styled(NAME, &padded(&entry.name, NAMES));
         let summary = &entry.metrics[metric.name];
         let mut value = metric.format.value(summary.mean);
         let half = 0.5 * (summary.high - summary.low);
@@ -138,7 +141,7 @@ fn ranking(
             value += &format!(" ±{}", metric.format.value(half));
         }
         let rest = match &entry.difference {
-            None if entry.objective == comparison.protocol.baseline => styled(FAINT, "baseline"),
+            None if entry.name == comparison.protocol.baseline => styled(FAINT, "baseline"),
             None => String::new(),
             Some(difference) => compared(difference, metric),
         };
@@ -185,6 +188,7 @@ fn short_name(metric: &Metric) -> &'static str {
         "bag_mae" => "bMAE",
         "rmse" => "RMSE",
         "r2" => "R²",
+        "constraint_distance" => "dist",
         "probe_accuracy" => "probe",
         "knn_accuracy" => "NN",
         "view_probe_accuracy" => "probe′",
@@ -233,11 +237,7 @@ fn all_metrics(out: &mut dyn Write, condition: &Condition) -> io::Result<()> {
             .iter()
             .map(|metric| format!("{:>wide$}", cell(entry, metric)))
             .collect();
-        writeln!(
-            out,
-            "{}{cells}",
-            styled(NAME, &padded(&entry.objective, NAMES - 1))
-        )?;
+        writeln!(out, "{}{cells}", styled(NAME, &padded(&entry.name, NAMES - 1)))?;
     }
     let seconds = condition.entries.iter().map(|entry| entry.seconds_per_epoch.mean);
     let (least, most) = seconds.fold((f64::INFINITY, 0.0_f64), |(a, b), s| (a.min(s), b.max(s)));

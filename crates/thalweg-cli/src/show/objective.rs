@@ -3,11 +3,10 @@
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
-use thalweg::objective::{ObjectiveEntry, Scale, ScoreLoss, Settings, margin_curve};
-use unicode_width::UnicodeWidthStr;
+use thalweg::objective::{ObjectiveEntry, ScoreLoss, Settings, margin_curve};
 
-use super::plot;
-use crate::layout::{self, NAME, TITLE, padded, short, styled, wrapped};
+use super::{page, plot};
+use crate::layout;
 
 /// Classes of the curve.
 const CLASSES: usize = 10;
@@ -38,19 +37,6 @@ pub fn curve_json(curve: &[Point]) -> Value {
 
 /// All that an objective says of itself, for machines.
 pub fn json(entry: &ObjectiveEntry) -> Value {
-    let parameters: Vec<_> = entry
-        .parameters
-        .iter()
-        .map(|parameter| {
-            json!({
-                "name": parameter.name,
-                "meaning": parameter.meaning,
-                "default": parameter.default,
-                "range": [parameter.range.0, parameter.range.1],
-                "scale": scale(parameter.scale),
-            })
-        })
-        .collect();
     json!({
         "kind": "objective",
         "name": entry.name,
@@ -64,17 +50,10 @@ pub fn json(entry: &ObjectiveEntry) -> Value {
         "when": entry.when,
         "when_not": entry.when_not,
         "source": entry.source,
-        "parameters": parameters,
+        "parameters": page::parameters_json(&entry.parameters),
         "path": entry.path,
         "rust": entry.rust_with(&Settings::new()),
     })
-}
-
-fn scale(scale: Scale) -> &'static str {
-    match scale {
-        Scale::Linear => "linear",
-        Scale::Logarithmic => "logarithmic",
-    }
 }
 
 /// Writes the page.
@@ -89,13 +68,8 @@ pub fn page(
 ) -> io::Result<()> {
     let tasks: Vec<_> = entry.tasks().iter().map(|task| task.name()).collect();
     let about = format!("objective · {} · for {}", entry.family, tasks.join(" and "));
-    layout::heading(out, entry.title, &about)?;
-    writeln!(out, "{}\n", styled(NAME, entry.name))?;
-    for line in formula(entry.formula, layout::width() - 2) {
-        writeln!(out, "  {line}")?;
-    }
-    writeln!(out)?;
-    parameters(out, entry, settings)?;
+    page::opening(out, [entry.title, &about, entry.name], entry.formula)?;
+    page::parameters(out, &entry.parameters, settings)?;
     for (label, text) in [
         ("Shapes", entry.shapes),
         ("Good for", &entry.good_for.join(", ")),
@@ -104,14 +78,11 @@ pub fn page(
         ("Not when", entry.when_not),
         ("Source", entry.source),
     ] {
-        labelled(out, label, text)?;
+        page::labelled(out, label, text)?;
     }
-    writeln!(out, "\n{}", styled(TITLE, "Rust"))?;
     let used = format!("use {};", entry.path);
     let made = format!("let objective = {};", entry.rust_with(settings));
-    for line in [used, made].iter().flat_map(|line| layout::rust(line, 2)) {
-        writeln!(out, "  {line}")?;
-    }
+    page::rust(out, &[used, made])?;
     if let Some(curve) = curve {
         writeln!(out)?;
         layout::heading(
@@ -122,78 +93,4 @@ pub fn page(
         plot::draw(out, curve)?;
     }
     Ok(())
-}
-
-fn labelled(out: &mut dyn Write, label: &str, text: &str) -> io::Result<()> {
-    const LABELS: usize = 10;
-    let mut label = styled(TITLE, &padded(label, LABELS));
-    for line in wrapped(text, layout::width() - LABELS) {
-        writeln!(out, "{label}{line}")?;
-        label = " ".repeat(LABELS);
-    }
-    Ok(())
-}
-
-fn parameters(out: &mut dyn Write, entry: &ObjectiveEntry, settings: &Settings) -> io::Result<()> {
-    if entry.parameters.is_empty() {
-        return labelled(out, "Tuned", "nothing: it has no parameters");
-    }
-    writeln!(out, "{}", styled(TITLE, "Parameters"))?;
-    let rows: Vec<_> = entry
-        .parameters
-        .iter()
-        .map(|parameter| {
-            let default = short(parameter.default);
-            let value = match settings.get(parameter.name) {
-                Some(&set) => format!("{} (default {default})", short(set)),
-                None => default,
-            };
-            let (low, high) = parameter.range;
-            let steps = match parameter.scale {
-                Scale::Linear => "",
-                Scale::Logarithmic => " in equal factors",
-            };
-            let tuned = format!("tuned over {} to {}{steps}", short(low), short(high));
-            (parameter.name, value, format!("{}; {tuned}", parameter.meaning))
-        })
-        .collect();
-    let names = rows.iter().map(|(name, ..)| name.width()).max().unwrap_or(0);
-    let values = rows.iter().map(|(_, value, _)| value.width()).max().unwrap_or(0);
-    let room = layout::width() - names - values - 6;
-    for (name, value, text) in &rows {
-        layout::row(out, (name, names), &[(value, values), (text, room)])?;
-    }
-    writeln!(out)
-}
-
-/// A formula in lines, broken where its author left a wide gap.
-fn formula(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for part in text.lines().flat_map(|line| line.split("  ")) {
-        match lines.last_mut() {
-            Some(line) if line.width() + 2 + part.width() <= width => {
-                *line += "  ";
-                *line += part;
-            }
-            _ => lines.extend(wrapped(part, width)),
-        }
-    }
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formulas_break_at_wide_gaps() {
-        assert_eq!(
-            formula("ℓ = a + b,  a = 1;  b = 2", 80),
-            ["ℓ = a + b,  a = 1;  b = 2"]
-        );
-        assert_eq!(
-            formula("ℓ = a + b,  a = 1;  b = 2", 18),
-            ["ℓ = a + b,  a = 1;", "b = 2"]
-        );
-    }
 }

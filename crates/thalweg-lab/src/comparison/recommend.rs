@@ -14,7 +14,7 @@ pub fn recommend(comparison: &Comparison) -> Recommendation {
     match best_challenger(comparison, metric) {
         Some(name) => challenger(comparison, metric, name),
         None => Recommendation {
-            sentence: format!("Stay with {}.", title(baseline)),
+            sentence: format!("Stay with {}.", title(comparison, baseline)),
             evidence: closest(comparison, metric),
             code: code(comparison, baseline),
         },
@@ -41,7 +41,7 @@ fn best_challenger<'a>(comparison: &'a Comparison, metric: &Metric) -> Option<&'
     let names = comparison.conditions[0]
         .entries
         .iter()
-        .map(|entry| entry.objective.as_str());
+        .map(|entry| entry.name.as_str());
     names
         .filter(|name| findings(name, Finding::Better) > 0 && findings(name, Finding::Worse) == 0)
         .max_by(|a, b| {
@@ -60,11 +60,15 @@ fn entries<'a>(comparison: &'a Comparison, name: &'a str) -> impl Iterator<Item 
 }
 
 fn find<'a>(condition: &'a Condition, name: &str) -> Option<&'a Entry> {
-    condition.entries.iter().find(|entry| entry.objective == name)
+    condition.entries.iter().find(|entry| entry.name == name)
 }
 
-fn title(name: &str) -> String {
-    let title = catalogue::objective(name).map_or(name, |entry| entry.title);
+fn title(comparison: &Comparison, name: &str) -> String {
+    let title = match comparison.protocol.objective {
+        None => catalogue::objective(name).map(|entry| entry.title),
+        Some(_) => catalogue::optimizer(name).map(|entry| entry.title),
+    };
+    let title = title.unwrap_or(name);
     // Lower case inside a sentence, unless it is a name with capitals such as TRADES or SigLIP.
     let first = title.split(' ').next().unwrap_or_default();
     if first.chars().filter(|letter| letter.is_uppercase()).count() > 1 {
@@ -105,8 +109,8 @@ fn challenger(comparison: &Comparison, metric: &Metric, name: &str) -> Recommend
     Recommendation {
         sentence: format!(
             "Train with {}{settings} instead of {}.",
-            title(name),
-            title(baseline)
+            title(comparison, name),
+            title(comparison, baseline)
         ),
         evidence: evidence.join(" "),
         code: code(comparison, name),
@@ -169,10 +173,7 @@ fn closest(comparison: &Comparison, metric: &Metric) -> String {
     let baseline = comparison.protocol.baseline.as_str();
     let several = comparison.conditions.len() > 1;
     let sentences = comparison.conditions.iter().filter_map(|condition| {
-        let best = condition
-            .entries
-            .iter()
-            .find(|entry| entry.objective != baseline)?;
+        let best = condition.entries.iter().find(|entry| entry.name != baseline)?;
         let difference = best.difference.as_ref()?;
         let level = if several {
             format!("At noise {}: ", condition.noise)
@@ -188,7 +189,7 @@ fn closest(comparison: &Comparison, metric: &Metric) -> String {
         Some(format!(
             "{level}{} best of the others, {}: {verdict} in {} ({}).",
             if several { "the" } else { "The" },
-            title(&best.objective),
+            title(comparison, &best.name),
             metric.title,
             interval(metric, difference),
         ))
@@ -197,6 +198,35 @@ fn closest(comparison: &Comparison, metric: &Metric) -> String {
 }
 
 fn code(comparison: &Comparison, name: &str) -> String {
+    match comparison.protocol.objective {
+        None => code_of_objective(comparison, name),
+        Some(_) => code_of_optimizer(comparison, name),
+    }
+}
+
+/// The lines that make an optimiser and step a module by it.
+fn code_of_optimizer(comparison: &Comparison, name: &str) -> String {
+    let (Some(entry), Some(found)) = (catalogue::optimizer(name), entries(comparison, name).last()) else {
+        return String::new();
+    };
+    let own = entry.objective.and_then(catalogue::objective).map(|objective| {
+        format!(
+            "use {};\nlet mut objective = {};\n",
+            objective.path,
+            objective.rust_with(&found.parameters)
+        )
+    });
+    format!(
+        "{}use {};\nuse thalweg::optimizer::WholeOptimizer;\nlet mut optimizer = {};\n\
+         let (model, loss) = WholeOptimizer::step(&mut optimizer, {:.1e}, model, &mut evaluate);",
+        own.unwrap_or_default(),
+        entry.path,
+        entry.rust_with(&found.parameters),
+        found.learning_rate,
+    )
+}
+
+fn code_of_objective(comparison: &Comparison, name: &str) -> String {
     let Some(entry) = catalogue::objective(name) else {
         return String::new();
     };

@@ -1,13 +1,16 @@
-//! The two rounds of every comparison: tuning, in which each objective gets the same number of tries on validation splits,
+//! The two rounds of every comparison: tuning, in which each contender gets the same number of tries on validation splits,
 //! and judging, in which each, as tuned, is trained once per seed.
 
-use thalweg::objective::{ObjectiveEntry, Settings};
+use thalweg::objective::Settings;
+use thalweg::optimizer::LearningRates;
 
 use crate::LabError;
 use crate::metrics::Metric;
 use crate::pool::Pool;
 use crate::trial::{JudgedOn, Outcome, Source, Trial};
-use crate::tuning::{Candidate, LearningRates, candidates};
+use crate::tuning::{Candidate, candidates};
+
+use super::Contender;
 
 /// First seed of the tuning trials, which no final trial uses.
 const TUNING_SEED: u64 = 1_000_000;
@@ -17,28 +20,29 @@ const TUNED_ON: usize = 2_000;
 /// Splits a tuning try is judged on at most.
 const MOST_TUNING_SPLITS: usize = 3;
 
-/// An objective with the parameters it was given.
+/// A contender with the parameters it was given.
 pub(crate) struct Tuned {
     /// Share of training labels replaced.
     pub noise: f64,
-    pub entry: &'static ObjectiveEntry,
+    pub contender: Contender,
     pub candidate: Candidate,
 }
 
 impl Tuned {
-    /// What an objective is tried with: one set of parameters, its defaults, where there is no choice.
+    /// What a contender is tried with: one set of parameters, its defaults, where there is no choice.
     pub fn tries(
-        entry: &'static ObjectiveEntry,
+        contender: Contender,
         noise: f64,
         tries: usize,
         rates: LearningRates,
         pinned: &Settings,
     ) -> Vec<Self> {
-        let candidates = candidates(entry, tries.max(1), rates, pinned).into_iter();
+        let rates = contender.learning_rates(rates);
+        let candidates = candidates(&contender.parameters(), tries.max(1), rates, pinned).into_iter();
         candidates
             .map(|candidate| Self {
                 noise,
-                entry,
+                contender,
                 candidate,
             })
             .collect()

@@ -7,7 +7,7 @@ use thalweg::objective::{ObjectiveEntry, Settings, Task, margin_curve};
 use thalweg::robustness::Norm;
 use thalweg_data::Dataset;
 
-use super::{Checked, Tuned};
+use super::{Checked, Contender, Tuned};
 use crate::LabError;
 use crate::metrics::{Metric, pool_reliability};
 use crate::results::{BagSummary, Condition, DataSummary, Entry, EpochPoint, MarginPoint, Protocol};
@@ -29,19 +29,14 @@ impl Checked<'_> {
                 .plan
                 .model
                 .describe(&dataset.feature_shape, dataset.classes.len().max(1)),
-            optimizer: match self.plan.weight_decay {
-                0.0 => format!("{}, gradient norm at most 5", self.plan.optimizer.words()),
-                decay => format!(
-                    "{}, weight decay {decay}, gradient norm at most 5",
-                    self.plan.optimizer.words()
-                ),
-            },
+            optimizer: self.plan.optimizer_words(),
             seeds: self.plan.seeds,
             epochs: self.epochs,
             batch_size: self.plan.batch_size,
             tuning_trials: self.rounds.tuning_trials(),
             metric: self.metric.name.to_owned(),
             baseline: self.baseline().to_owned(),
+            objective: (!self.plan.optimizers.is_empty()).then(|| self.plan.objectives[0].clone()),
             attack: self
                 .plan
                 .attack
@@ -55,10 +50,12 @@ impl Checked<'_> {
         }
     }
 
-    /// What differences are taken to: cross-entropy where it takes part, else the first objective named.
+    /// What differences are taken to: cross-entropy or AdamW where it takes part, else the first named.
     fn baseline(&self) -> &'static str {
-        let habit = self.entries.iter().find(|entry| entry.name == "cross_entropy");
-        habit.unwrap_or(&self.entries[0]).name
+        let habits = ["cross_entropy", "adamw"];
+        let names = || self.contenders.iter().map(Contender::name);
+        let habit = names().find(|name| habits.contains(name));
+        habit.unwrap_or_else(|| self.contenders[0].name())
     }
 
     pub(super) fn condition(
@@ -74,7 +71,7 @@ impl Checked<'_> {
                     settings,
                     learning_rate,
                 } = &tuned.candidate;
-                entry(tuned.entry, settings, *learning_rate, outcomes, classes)
+                entry(tuned.contender, settings, *learning_rate, outcomes, classes)
             })
             .collect::<Result<Vec<_>, _>>()?;
         let entries = ranked(entries, self.metric, self.baseline());
@@ -120,13 +117,10 @@ pub(crate) fn data_summary(
 /// When the baseline is none of them, or one was not judged by the metric.
 pub(crate) fn ranked(mut entries: Vec<Entry>, metric: &Metric, baseline: &str) -> Vec<Entry> {
     let values = |entry: &Entry| entry.metrics[metric.name].values.clone();
-    let reference = entries
-        .iter()
-        .find(|entry| entry.objective == baseline)
-        .map(values);
+    let reference = entries.iter().find(|entry| entry.name == baseline).map(values);
     let reference = reference.expect("the baseline takes part");
     let others: Vec<usize> = (0..entries.len())
-        .filter(|&i| entries[i].objective != baseline)
+        .filter(|&i| entries[i].name != baseline)
         .collect();
     let compared: Vec<Vec<f64>> = others.iter().map(|&i| values(&entries[i])).collect();
     let compared: Vec<&[f64]> = compared.iter().map(Vec::as_slice).collect();
@@ -145,12 +139,12 @@ pub(crate) fn ranked(mut entries: Vec<Entry>, metric: &Metric, baseline: &str) -
     entries
 }
 
-/// What the trials of an objective found, as it was set.
+/// What the trials of a contender found, as it was set.
 ///
 /// # Errors
 /// When its settings are refused.
 pub(crate) fn entry(
-    objective: &ObjectiveEntry,
+    contender: Contender,
     settings: &Settings,
     learning_rate: f64,
     outcomes: &[Outcome],
@@ -173,7 +167,7 @@ pub(crate) fn entry(
         .map(|outcome| outcome.reliability.clone())
         .collect();
     Ok(Entry {
-        objective: objective.name.to_owned(),
+        name: contender.name().to_owned(),
         parameters: settings.clone(),
         learning_rate,
         metrics: metrics.collect(),
@@ -188,7 +182,7 @@ pub(crate) fn entry(
         confusion: summed_confusion(outcomes),
         reliability: pool_reliability(&reliability),
         roc: mean_roc(outcomes),
-        margin_curve: curve_along_margins(objective, settings, classes)?,
+        margin_curve: curve_along_margins(contender.objective, &contender.split(settings)[0], classes)?,
     })
 }
 
@@ -232,6 +226,11 @@ fn mean_curve(outcomes: &[Outcome]) -> Vec<EpochPoint> {
             train_loss: mean(epoch, |point| point.train_loss),
             validation_accuracy: mean(epoch, |point| point.validation_accuracy),
             fit: None,
+            constraint_distance: outcomes
+                .iter()
+                .map(|outcome| outcome.curve[epoch].constraint_distance)
+                .sum::<Option<f64>>()
+                .map(|sum| sum / seeds),
         })
         .collect()
 }

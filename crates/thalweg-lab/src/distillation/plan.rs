@@ -13,7 +13,7 @@ use thalweg_data::Dataset;
 
 use super::Teacher;
 use crate::LabError;
-use crate::comparison::{recommend, summarise};
+use crate::comparison::{Contender, recommend, summarise};
 use crate::metrics::{self, Metric};
 use crate::model::{AuxiliaryHeadSpec, ModelSpec};
 use crate::pool::Pool;
@@ -95,10 +95,7 @@ pub fn teacher_trial(
 ) -> TrialSpec {
     let data = data_spec(dataset.fingerprint());
     let mut spec = TrialSpec::new(data, model, "cross_entropy", Settings::new(), TEACHER_SEED);
-    spec.optimizer = OptimizerSpec::Sgd {
-        momentum: MOMENTUM,
-        schedule: Schedule::Drops(Vec::new()),
-    };
+    spec.optimizer = OptimizerSpec::sgd(MOMENTUM, Schedule::Constant);
     spec.learning_rate = 0.05;
     spec.weight_decay = 5e-4;
     spec.epochs = epochs.unwrap_or_else(|| by_size(SAMPLES_SEEN / 2, dataset.len()));
@@ -213,7 +210,13 @@ impl Checked<'_> {
         let judged = self.methods.iter().zip(outcomes.chunks(self.plan.seeds));
         let entries = judged
             .map(|((entry, settings), outcomes)| {
-                summarise::entry(entry, settings, self.plan.learning_rate, outcomes, classes)
+                summarise::entry(
+                    Contender::of(entry),
+                    settings,
+                    self.plan.learning_rate,
+                    outcomes,
+                    classes,
+                )
             })
             .collect::<Result<Vec<_>, _>>()?;
         let entries = summarise::ranked(entries, self.metric, self.baseline());
@@ -247,10 +250,7 @@ impl Checked<'_> {
             settings.clone(),
             seed,
         );
-        spec.optimizer = OptimizerSpec::Sgd {
-            momentum: MOMENTUM,
-            schedule: step_drops(self.epochs),
-        };
+        spec.optimizer = OptimizerSpec::sgd(MOMENTUM, step_drops(self.epochs));
         spec.learning_rate = self.plan.learning_rate;
         spec.weight_decay = self.plan.weight_decay;
         spec.epochs = self.epochs;
@@ -275,6 +275,7 @@ impl Checked<'_> {
             tuning_trials: 0,
             metric: self.metric.name.to_owned(),
             baseline: self.baseline().to_owned(),
+            objective: None,
             attack: None,
             teacher: Some(TeacherSummary {
                 description: teacher.description().to_owned(),

@@ -123,6 +123,12 @@ pub const CATALOGUE: &[Metric] = &[
         "gap between confidence and accuracy, over 15 bins of equally many samples",
         "",
     ),
+    cost(
+        "constraint_distance",
+        "distance to the constraint",
+        "how far the weights, times their decay, are from the set that the optimiser confines them to",
+        "",
+    ),
     share(
         "probe_accuracy",
         "probe accuracy",

@@ -110,7 +110,7 @@ impl Confusion {
         mistakes.sort_by_key(|&(a, b)| std::cmp::Reverse(matrix[a][b]));
         mistakes.truncate(if rows.is_empty() { READABLE } else { MISTAKES });
         Some(Self {
-            caption: entry.objective.clone(),
+            caption: entry.name.clone(),
             classes: classes.to_vec(),
             rows,
             mistakes: mistakes

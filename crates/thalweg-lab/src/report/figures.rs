@@ -6,18 +6,18 @@ use crate::results::{Comparison, Condition, Entry, EpochPoint, Protocol, Reliabi
 use super::chart::{Forest, ForestRow, Mark, Plot, Scale};
 use super::text;
 
-/// Looks that the style sheet knows; more objectives repeat colours with other dashes.
+/// Looks that the style sheet knows; more contenders repeat colours with other dashes.
 pub const COLOURS: usize = 7;
 const DASHES: usize = 4;
 
-/// Which look each objective has, the same throughout the page.
+/// Which look each contender has, the same throughout the page.
 pub struct Palette<'a> {
     baseline: &'a str,
     others: Vec<&'a str>,
 }
 
 impl<'a> Palette<'a> {
-    /// Looks for every objective of `comparison`.
+    /// Looks for all that is compared in `comparison`.
     pub fn of(comparison: &'a Comparison) -> Self {
         let baseline = comparison.protocol.baseline.as_str();
         let mut others = Vec::new();
@@ -26,7 +26,7 @@ impl<'a> Palette<'a> {
             .iter()
             .flat_map(|condition| &condition.entries)
         {
-            let name = entry.objective.as_str();
+            let name = entry.name.as_str();
             if name != baseline && !others.contains(&name) {
                 others.push(name);
             }
@@ -35,14 +35,14 @@ impl<'a> Palette<'a> {
     }
 
     /// Classes for the style sheet. The baseline is drawn in ink.
-    pub fn class(&self, objective: &str) -> String {
-        match self.others.iter().position(|name| *name == objective) {
+    pub fn class(&self, contender: &str) -> String {
+        match self.others.iter().position(|name| *name == contender) {
             Some(index) => format!("s{} d{}", index % COLOURS, index % DASHES),
             None => "sb".to_owned(),
         }
     }
 
-    /// Every objective with its classes, baseline first.
+    /// Every contender with its classes, baseline first.
     pub fn key(&self) -> Vec<(String, String)> {
         let names = std::iter::once(&self.baseline).chain(&self.others);
         names.map(|name| ((*name).to_owned(), self.class(name))).collect()
@@ -57,10 +57,10 @@ pub fn ranking(id: &str, condition: &Condition, protocol: &Protocol, palette: &P
         let summary = entry.metrics.get(metric)?;
         let interval = text::interval(format, summary.low, summary.high);
         Some(ForestRow {
-            name: entry.objective.clone(),
+            name: entry.name.clone(),
             text: format.value(summary.mean),
             tip: format!("{} [{interval}]", format.value(summary.mean)),
-            class: palette.class(&entry.objective),
+            class: palette.class(&entry.name),
             mean: format.scaled(summary.mean),
             low: format.scaled(summary.low),
             high: format.scaled(summary.high),
@@ -69,13 +69,13 @@ pub fn ranking(id: &str, condition: &Condition, protocol: &Protocol, palette: &P
     let baseline = condition
         .entries
         .iter()
-        .find(|entry| entry.objective == protocol.baseline);
+        .find(|entry| entry.name == protocol.baseline);
     let reference = baseline
         .and_then(|entry| entry.metrics.get(metric))
         .map_or(f64::NAN, |summary| summary.mean);
     Forest {
         id: id.to_owned(),
-        title: format!("{} of each objective with its 95% interval", text::title(metric)),
+        title: format!("{} of each with its 95% interval", text::title(metric)),
         label: text::labelled(&text::title(metric), unit),
         reference: format.scaled(reference),
         rows: rows.collect(),
@@ -93,7 +93,7 @@ pub fn differences(id: &str, condition: &Condition, protocol: &Protocol) -> Opti
         .filter_map(|entry| {
             let difference = entry.difference.as_ref()?;
             Some(ForestRow {
-                name: entry.objective.clone(),
+                name: entry.name.clone(),
                 text: format.difference(difference.mean),
                 tip: format!(
                     "{} [{}], {}",
@@ -138,7 +138,7 @@ pub fn noise(id: &str, comparison: &Comparison, palette: &Palette<'_>) -> Option
     for (name, class) in palette.key() {
         let at_each = || {
             comparison.conditions.iter().filter_map(|condition| {
-                let entry = condition.entries.iter().find(|entry| entry.objective == name)?;
+                let entry = condition.entries.iter().find(|entry| entry.name == name)?;
                 Some((100.0 * condition.noise, entry.metrics.get(metric)?))
             })
         };
@@ -220,16 +220,16 @@ fn validation_from(first: usize, id: &str, condition: &Condition, palette: &Pale
         epochs = epochs.max(last.epoch);
         told.push(format!(
             "{} {}",
-            entry.objective,
+            entry.name,
             Format::Percent.value(last.validation_accuracy)
         ));
-        marks.extend(curve(entry, first, &palette.class(&entry.objective), |point| {
+        marks.extend(curve(entry, first, &palette.class(&entry.name), |point| {
             100.0 * point.validation_accuracy
         }));
     }
     let plot = Plot {
         id: id.to_owned(),
-        title: format!("Validation accuracy of each objective, epochs {first} to {epochs}"),
+        title: format!("Validation accuracy of each, epochs {first} to {epochs}"),
         description: format!(
             "Validation accuracy after the last epoch, per cent: {}.",
             told.join("; ")
@@ -244,26 +244,44 @@ fn validation_from(first: usize, id: &str, condition: &Condition, palette: &Pale
     (epochs > 0).then(|| plot.svg())
 }
 
-/// Training loss of one objective over each epoch, on its own scale.
+/// Training loss of one contender over each epoch, on its own scale.
 pub fn training(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String> {
+    let labels = ["Training loss", "training loss (its own unit)"];
+    by_epoch(id, entry, palette, labels, |point| point.train_loss)
+}
+
+/// How far the weights of one optimiser are from the set that its decay confines them to, over each epoch.
+pub fn constraint(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String> {
+    entry.curve.first()?.constraint_distance?;
+    let labels = ["Distance to the constraint", "distance of λθ"];
+    by_epoch(id, entry, palette, labels, |point| {
+        point.constraint_distance.unwrap_or(f64::NAN)
+    })
+}
+
+fn by_epoch(
+    id: &str,
+    entry: &Entry,
+    palette: &Palette<'_>,
+    [title, y_label]: [&str; 2],
+    value: fn(&EpochPoint) -> f64,
+) -> Option<String> {
     let (first, last) = (entry.curve.first()?, entry.curve.last()?);
-    let marks = curve(entry, 1, &palette.class(&entry.objective), |point| {
-        point.train_loss
-    });
+    let marks = curve(entry, 1, &palette.class(&entry.name), value);
     let plot = Plot {
         id: id.to_owned(),
-        title: format!("Training loss of {} over each epoch", entry.objective),
+        title: format!("{title} of {} over each epoch", entry.name),
         description: format!(
             "From {} in epoch {} to {} in epoch {}.",
-            Format::Number.value(first.train_loss),
+            Format::Number.value(value(first)),
             first.epoch,
-            Format::Number.value(last.train_loss),
+            Format::Number.value(value(last)),
             last.epoch
         ),
         height: 180.0,
         x_label: "epoch".to_owned(),
         x: Scale::counting(1, last.epoch, 6),
-        y_label: "training loss (its own unit)".to_owned(),
+        y_label: y_label.to_owned(),
         y: Scale::around(ordinates(&marks), 3),
         marks,
     };
@@ -272,8 +290,8 @@ pub fn training(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String
 
 /// Accuracy against confidence; each bin is a disc, its area the share of samples, hung from the diagonal by its gap.
 pub fn reliability(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String> {
-    let class = palette.class(&entry.objective);
-    reliability_of(id, &entry.objective, &class, &entry.reliability)
+    let class = palette.class(&entry.name);
+    reliability_of(id, &entry.name, &class, &entry.reliability)
 }
 
 /// A reliability diagram of what is called `name`, in the look `class`; none without samples.
@@ -331,14 +349,14 @@ pub fn roc(id: &str, condition: &Condition, palette: &Palette<'_>) -> Option<Str
         .map(|entry| {
             let first = entry.roc[0];
             let [far, tar] = [first.far, first.tar].map(|share| text::setting(100.0 * share));
-            format!("{} accepts {tar} % at {far} %", entry.objective)
+            format!("{} accepts {tar} % at {far} %", entry.name)
         })
         .collect();
     // The best are drawn last, on top.
     let mut entries: Vec<&Entry> = judged().collect();
     entries.reverse();
     let marks = entries.into_iter().map(|entry| Mark::Line {
-        class: format!("line {}", palette.class(&entry.objective)),
+        class: format!("line {}", palette.class(&entry.name)),
         points: entry
             .roc
             .iter()
@@ -363,7 +381,7 @@ pub fn roc(id: &str, condition: &Condition, palette: &Palette<'_>) -> Option<Str
 /// Loss and slope of an objective against the margin; none where it is not a function of the scores.
 pub fn margin(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String> {
     let (first, last) = (entry.margin_curve.first()?, entry.margin_curve.last()?);
-    let class = palette.class(&entry.objective);
+    let class = palette.class(&entry.name);
     // Drawn without dashes: here they tell the slope from the loss.
     let colour = class.split(' ').next().unwrap_or_default();
     let loss = entry.margin_curve.iter().map(|point| (point.margin, point.loss));
@@ -380,7 +398,7 @@ pub fn margin(id: &str, entry: &Entry, palette: &Palette<'_>) -> Option<String> 
     ];
     let plot = Plot {
         id: id.to_owned(),
-        title: format!("Loss and slope of {} against the margin", entry.objective),
+        title: format!("Loss and slope of {} against the margin", entry.name),
         description: format!(
             "The loss goes from {} at margin {} to {} at margin {}; its slope from {} to {}.",
             Format::Number.value(first.loss),
@@ -409,7 +427,7 @@ fn curve(entry: &Entry, first: usize, class: &str, value: impl Fn(&EpochPoint) -
             class: format!("dot {class}"),
             at,
             radius: 4.0,
-            tip: entry.objective.clone(),
+            tip: entry.name.clone(),
         }],
         _ => vec![Mark::Line {
             class: format!("line {class}"),

@@ -74,6 +74,7 @@ fn comparison(classes: &[&str], noises: &[f64], seeds: usize, objectives: usize)
         tuning_trials: 12,
         metric: "accuracy".to_owned(),
         baseline: "cross_entropy".to_owned(),
+        objective: None,
         attack: None,
         teacher: None,
         task: Task::Classification,
@@ -169,7 +170,7 @@ fn entry(
         .collect();
     let slope = |margin: f64| (loss(margin + 1e-4) - loss(margin - 1e-4)) / 2e-4;
     Entry {
-        objective: name.to_owned(),
+        name: name.to_owned(),
         parameters: BTreeMap::from([("q".to_owned(), 0.7)]),
         learning_rate: 3e-3,
         metrics: values
@@ -190,6 +191,7 @@ fn entry(
                     validation_accuracy: accuracy - 0.6 * left - noise * 0.002 * epoch as f64
                         + 0.01 * stream.uniform(),
                     fit: None,
+                    constraint_distance: None,
                 }
             })
             .collect(),

@@ -5,10 +5,10 @@ use crate::results::{Condition, Entry, Summary};
 
 use super::text;
 
-/// An objective's row of the ranking.
+/// A contender's row of the ranking.
 pub struct RankRow {
     pub rank: usize,
-    pub objective: String,
+    pub name: String,
     pub settings: String,
     pub value: String,
     pub interval: String,
@@ -33,7 +33,7 @@ impl RankRow {
         let difference = entry.difference.as_ref();
         Self {
             rank,
-            objective: entry.objective.clone(),
+            name: entry.name.clone(),
             settings: parameters.chain([learning_rate]).collect::<Vec<_>>().join(", "),
             value: summary.map_or_else(dash, |summary| format.value(summary.mean)),
             interval: summary.map_or_else(dash, |summary| text::interval(format, summary.low, summary.high)),
@@ -58,7 +58,7 @@ pub struct Column {
 
 /// A row of the table of all metrics.
 pub struct MetricRow {
-    pub objective: String,
+    pub name: String,
     pub cells: Vec<MetricCell>,
 }
 
@@ -123,7 +123,7 @@ pub fn wanted(direction: Option<Direction>) -> &'static str {
     }
 }
 
-/// Every metric of every objective at a noise level.
+/// Every metric of every contender at a noise level.
 pub fn all_metrics(condition: &Condition) -> (Vec<Column>, Vec<MetricRow>) {
     let is_reported = |name: &str| {
         condition
@@ -174,7 +174,7 @@ pub fn all_metrics(condition: &Condition) -> (Vec<Column>, Vec<MetricRow>) {
             is_best: false,
         });
         MetricRow {
-            objective: entry.objective.clone(),
+            name: entry.name.clone(),
             cells,
         }
     };

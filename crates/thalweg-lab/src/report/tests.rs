@@ -86,8 +86,8 @@ fn user_text_is_escaped_everywhere() {
         .iter_mut()
         .flat_map(|condition| &mut condition.entries)
     {
-        if entry.objective == "focal" {
-            places.push(&mut entry.objective);
+        if entry.name == "focal" {
+            places.push(&mut entry.name);
         }
     }
     for place in places {

@@ -21,7 +21,7 @@ pub struct Page<'a> {
     protocol: &'a Protocol,
     metric: String,
     wanted: &'static str,
-    /// Name and look of each objective.
+    /// Name and look of each contender.
     key: Vec<(String, String)>,
     noise: Option<NoiseView>,
     conditions: Vec<ConditionView>,
@@ -48,6 +48,7 @@ pub struct ConditionView {
     difference_chart: Option<String>,
     validation: Vec<Panel>,
     training: Vec<Panel>,
+    constraint: Vec<Panel>,
     reliability: Vec<Panel>,
     confusion: Vec<Confusion>,
     roc: Option<String>,
@@ -101,15 +102,12 @@ impl NoiseView {
             .map(|condition| tables::best_of(condition, metric))
             .collect();
         let row = |hardest: &Entry| MetricRow {
-            objective: hardest.objective.clone(),
+            name: hardest.name.clone(),
             cells: conditions
                 .iter()
                 .zip(&best)
                 .map(|(condition, &best)| {
-                    let same = condition
-                        .entries
-                        .iter()
-                        .find(|entry| entry.objective == hardest.objective);
+                    let same = condition.entries.iter().find(|entry| entry.name == hardest.name);
                     MetricCell::of(same, metric, best)
                 })
                 .collect(),
@@ -136,7 +134,7 @@ impl ConditionView {
             entries()
                 .filter_map(|(i, entry)| {
                     Some(Panel {
-                        caption: entry.objective.clone(),
+                        caption: entry.name.clone(),
                         svg: chart(&id(&format!("{part}{i}")), entry, palette)?,
                     })
                 })
@@ -147,7 +145,7 @@ impl ConditionView {
             let error = entry.metrics.get("ece_equal_width");
             let error = error.map(|summary| format!(", ECE {}", text::plus_minus(Format::Number, summary)));
             Some(Panel {
-                caption: format!("{}{}", entry.objective, error.unwrap_or_default()),
+                caption: format!("{}{}", entry.name, error.unwrap_or_default()),
                 svg: figures::reliability(&id(&format!("reliability{i}")), entry, palette)?,
             })
         });
@@ -184,6 +182,7 @@ impl ConditionView {
             })
             .collect(),
             training: panels("training", figures::training),
+            constraint: panels("constraint", figures::constraint),
             reliability: reliability.collect(),
             confusion: compared
                 .iter()
@@ -200,7 +199,7 @@ impl ConditionView {
 /// The best objective and the baseline; the runner-up where the baseline is the best.
 fn compared<'a>(condition: &'a Condition, protocol: &Protocol) -> Vec<&'a Entry> {
     let best = condition.entries.first();
-    let is_baseline = |entry: &&Entry| entry.objective == protocol.baseline;
+    let is_baseline = |entry: &&Entry| entry.name == protocol.baseline;
     let other = match best {
         Some(best) if is_baseline(&best) => condition.entries.get(1),
         _ => condition.entries.iter().find(is_baseline),
@@ -253,7 +252,11 @@ fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
         ("Batch", format!("{} samples", count(protocol.batch_size))),
         (
             "Tuning",
-            format!("{} trials for each objective", count(protocol.tuning_trials)),
+            format!(
+                "{} trials for each {}",
+                count(protocol.tuning_trials),
+                protocol.compared()
+            ),
         ),
         ("Ranked by", text::title(&protocol.metric)),
         ("Baseline", protocol.baseline.clone()),
@@ -264,6 +267,9 @@ fn facts(comparison: &Comparison) -> Vec<(&'static str, String)> {
             text::setting(imbalance)
         );
         facts.push(("Imbalance", fact));
+    }
+    if let Some(objective) = &protocol.objective {
+        facts.push(("Objective", objective.clone()));
     }
     facts.push(match (&data.bags, protocol.unseen()) {
         (Some(bags), _) => ("Bags", bags.words()),

@@ -4,17 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thalweg::objective::{EpisodeShape, ObjectiveEntry, Settings, Task};
+use thalweg::optimizer::LearningRates;
 use thalweg_data::Dataset;
 
 use super::{Episodes, RepresentationTrial, Training, few_shot, ssl, verification};
 use crate::LabError;
-use crate::comparison::{Rounds, Tuned, held_out, objective_for, recommend, refuse, summarise};
+use crate::comparison::{
+    Contender, Rounds, Tuned, held_out, learning_rates, objective_for, recommend, refuse, summarise,
+};
 use crate::metrics::{self, Metric};
 use crate::pool::Pool;
 use crate::results::{Comparison, Condition, DataSummary, Protocol, Recommendation, Summary};
 use crate::statistics::summary;
 use crate::trial::{DataSpec, JudgedOn, Prepared};
-use crate::tuning::LearningRates;
 
 /// What is to be compared, and how.
 #[derive(Clone, Debug)]
@@ -158,10 +160,10 @@ impl Checked<'_> {
         // Whether a trial can be made does not depend on how it is set.
         self.data_summary()?;
         let trial = |tuned: &Tuned, seed, judged_on| self.trial(tuned, seed, judged_on);
-        let tries = self
-            .entries
-            .iter()
-            .map(|&entry| Tuned::tries(entry, 0.0, self.rounds.tries, self.rates(), &Settings::new()));
+        let tries = self.entries.iter().map(|&entry| {
+            let contender = Contender::of(entry);
+            Tuned::tries(contender, 0.0, self.rounds.tries, self.rates(), &Settings::new())
+        });
         let (tuned, outcomes) = self.rounds.run(pool, self.dataset, tries.collect(), &trial)?;
         let entries = tuned
             .iter()
@@ -169,7 +171,7 @@ impl Checked<'_> {
             .map(|(tuned, outcomes)| {
                 let candidate = &tuned.candidate;
                 summarise::entry(
-                    tuned.entry,
+                    tuned.contender,
                     &candidate.settings,
                     candidate.learning_rate,
                     outcomes,
@@ -230,10 +232,10 @@ impl Checked<'_> {
 
     /// The learning rates of the task's optimiser.
     fn rates(&self) -> LearningRates {
-        match self.plan.task {
-            Task::Verification => LearningRates::SGD,
-            _ => LearningRates::ADAM,
-        }
+        learning_rates(match self.plan.task {
+            Task::Verification => "sgd",
+            _ => "adamw",
+        })
     }
 
     fn trial(&self, tuned: &Tuned, seed: u64, judged_on: JudgedOn) -> RepresentationTrial {
@@ -242,7 +244,12 @@ impl Checked<'_> {
         let settings = tuned.candidate.settings.clone();
         RepresentationTrial {
             judged_on,
-            ..RepresentationTrial::new(self.data.clone(), training, tuned.entry.name, settings)
+            ..RepresentationTrial::new(
+                self.data.clone(),
+                training,
+                tuned.contender.objective.name,
+                settings,
+            )
         }
     }
 
@@ -319,6 +326,7 @@ impl Checked<'_> {
             tuning_trials: self.rounds.tuning_trials(),
             metric: self.metric.name.to_owned(),
             baseline: self.baseline().to_owned(),
+            objective: None,
             attack: None,
             teacher: None,
             task: self.plan.task,

@@ -98,10 +98,7 @@ impl Lesson {
             .collect();
         let mut spec = TrialSpec::new(data, ModelSpec::mlp(vec![48, 16]), objective, settings, self.seed);
         spec.epochs = scale.pick(80, 2);
-        spec.optimizer = OptimizerSpec::Sgd {
-            momentum: 0.9,
-            schedule: step_drops(spec.epochs),
-        };
+        spec.optimizer = OptimizerSpec::sgd(0.9, step_drops(spec.epochs));
         spec.learning_rate = 0.05;
         spec.weight_decay = 5e-4;
         spec.taught(&self.teacher, AuxiliaryHeadSpec::Linear)

@@ -90,10 +90,7 @@ fn trial(scale: &Scale, fingerprint: &str, objective: &str, seed: u64) -> TrialS
         scores: ScoreForm::Single,
     };
     let mut spec = TrialSpec::new(data, model, objective, thalweg::objective::Settings::new(), seed);
-    spec.optimizer = OptimizerSpec::Sgd {
-        momentum: 0.9,
-        schedule: Schedule::Cosine,
-    };
+    spec.optimizer = OptimizerSpec::sgd(0.9, Schedule::Cosine);
     spec.learning_rate = 1e-2;
     spec.weight_decay = 5e-6;
     spec.batch_size = 32;

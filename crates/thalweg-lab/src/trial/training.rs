@@ -5,21 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use thalweg::aggregate::{Bags, within_bag_variance};
 use thalweg::catalogue;
 use thalweg::objective::{BagLabels, Batch, Descent, Objective, Progress};
-use thalweg::optimizer::{AdamWConfig, MomentumSgdConfig};
+use thalweg::optimizer::lion_k::{Kernel, domain_distance};
+use thalweg::optimizer::{AnyOptimizer, Evaluation, OptimizerError, WholeOptimizer};
 use thalweg_kernels::memory;
 use thalweg_kernels::random::Stream;
 
 use super::alignment::aligned;
+use super::averaging::{Averaging, WeightAverage};
 use super::data::{Part, targets};
 use super::evaluation::{robust_accuracy, scores};
-use super::{
-    CurveDetail, JudgedOn, OptimizerSpec, Outcome, PartBags, Prepared, Remembered, Source, TrialSpec,
-};
+use super::{CurveDetail, JudgedOn, Outcome, PartBags, Prepared, Remembered, Source, TrialSpec};
 use crate::LabError;
 use crate::distillation::Teacher;
 use crate::metrics::{BINS, Scores, of_bags, of_numbers};
@@ -82,6 +82,7 @@ pub fn train(
             train_loss,
             validation_accuracy: trial.validation_accuracy(),
             fit: (spec.curve == CurveDetail::Fit).then(|| trial.fit()),
+            constraint_distance: trial.constraint_distance(),
         });
         after_epoch((&trial.network, &trial.prepared));
     }
@@ -102,7 +103,10 @@ struct Trial<'a> {
     objective: Box<dyn Objective>,
     teacher: Option<&'a Teacher>,
     network: Network,
-    optimizer: ModuleOptimizer,
+    average: Option<WeightAverage>,
+    optimizer: AnyOptimizer,
+    /// What bounds the weights, where the optimiser does.
+    constraint: Option<(Kernel, f64)>,
     device: Device,
 }
 
@@ -125,14 +129,18 @@ impl<'a> Trial<'a> {
         if let Some(head) = spec.distillation.as_ref().and_then(|spec| spec.auxiliary_head) {
             network = network.with_auxiliary_head(head, spec.seed, &device);
         }
-        let optimizer = optimizer(spec)?;
+        let average = objective.needs().weight_average;
+        let settings = spec.optimizer.settings_with(spec.weight_decay)?;
+        let entry = spec.optimizer.entry()?;
         Ok(Self {
             spec,
             prepared,
             objective,
             teacher,
+            average: average.map(|decay| WeightAverage::of(&network, decay)),
             network,
-            optimizer,
+            optimizer: entry.build(&settings)?,
+            constraint: entry.constraint(&settings).map_err(OptimizerError::from)?,
             device,
         })
     }
@@ -219,12 +227,29 @@ impl<'a> Trial<'a> {
             bags,
             teacher_logits: self.teacher.map(|teacher| teacher.logits(&rows, &self.device)),
         };
-        let descent = self.objective.descent(&self.network, &batch, progress, random);
-        let (value, gradients) = gradients_of(descent, &self.network);
-        let gradients = clipped(gradients, &self.network);
-        let rate = self.spec.learning_rate * self.spec.optimizer.rate(progress.epoch, self.spec.epochs);
+        let drawn = random.clone();
+        let mut evaluate = |network: &Network| {
+            // However often an optimiser looks at a batch, it is the same batch with the same draws.
+            *random = drawn.clone();
+            let model = Averaging {
+                network,
+                average: self.average.as_ref(),
+            };
+            let descent = self.objective.descent(&model, &batch, progress, random);
+            let (value, gradients) = gradients_of(descent, network);
+            Evaluation {
+                value,
+                gradients: clipped(gradients, network),
+            }
+        };
+        let schedule = &self.spec.optimizer.schedule;
+        let rate = self.spec.learning_rate * schedule.factor(progress.epoch, self.spec.epochs);
         let network = std::mem::replace(&mut self.network, Network::hollow());
-        self.network = self.optimizer.step(rate, network, gradients);
+        let (network, value) = self.optimizer.step(rate, network, &mut evaluate);
+        if let Some(average) = &mut self.average {
+            average.follow(&network);
+        }
+        self.network = network;
         value
     }
 
@@ -258,6 +283,12 @@ impl<'a> Trial<'a> {
                 cross_entropy: f64::NAN,
             },
         }
+    }
+
+    /// How far the weights are from where the optimiser's decay will have them.
+    fn constraint_distance(&self) -> Option<f64> {
+        let (kernel, weight_decay) = self.constraint?;
+        Some(domain_distance(kernel, weight_decay, &self.network))
     }
 
     fn part(&self) -> &Part {
@@ -304,6 +335,9 @@ impl<'a> Trial<'a> {
             seconds_per_epoch: 0.0,
             peak_bytes: 0,
         };
+        if let Some(distance) = self.constraint_distance() {
+            outcome.metrics.insert("constraint_distance".to_owned(), distance);
+        }
         if classes > 0 {
             let judged = Scores::new(&logits, classes, &part.labels)?;
             outcome.metrics.extend(judged.evaluate());
@@ -340,17 +374,6 @@ impl<'a> Trial<'a> {
         }
         metrics
     }
-}
-
-fn optimizer(spec: &TrialSpec) -> Result<ModuleOptimizer, LabError> {
-    let optimizer = match spec.optimizer {
-        OptimizerSpec::Adam => AdamWConfig::new().with_weight_decay(spec.weight_decay).init(),
-        OptimizerSpec::Sgd { momentum, .. } => MomentumSgdConfig::new()
-            .with_momentum(momentum)
-            .with_weight_decay(spec.weight_decay)
-            .init(),
-    };
-    Ok(optimizer?)
 }
 
 fn argmax(row: &[f32]) -> usize {

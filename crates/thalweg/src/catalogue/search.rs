@@ -1,6 +1,7 @@
 //! Finding objectives and quantities by the words of a problem.
 
 use crate::objective::ObjectiveEntry;
+use crate::optimizer::OptimizerEntry;
 use crate::quantity::Quantity;
 
 /// Words that must all occur in what is looked for: `noisy labels`, `top-k`. Case, hyphens and underscores do not count.
@@ -29,6 +30,19 @@ impl Search {
     /// Whether an objective is among what is looked for, by anything it says of itself but when not to use it.
     pub fn finds_objective(&self, entry: &ObjectiveEntry) -> bool {
         let own = [entry.name, entry.title, entry.family, entry.when, entry.source];
+        self.matches(own.into_iter().chain(entry.good_for.iter().copied()))
+    }
+
+    /// Whether an optimiser is among what is looked for, likewise.
+    pub fn finds_optimizer(&self, entry: &OptimizerEntry) -> bool {
+        let own = [
+            entry.name,
+            entry.title,
+            "optimizer",
+            "optimiser",
+            entry.when,
+            entry.source,
+        ];
         self.matches(own.into_iter().chain(entry.good_for.iter().copied()))
     }
 

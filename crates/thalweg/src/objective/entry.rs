@@ -1,10 +1,9 @@
 //! What an objective says of itself: its page in the catalogue.
 
-use std::collections::BTreeMap;
-
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+use super::parameter::{self, Parameter, Settings, UnknownParameter, Values};
 use super::{EpisodeObjective, Objective, ViewObjective};
 use crate::ConfigError;
 
@@ -58,47 +57,6 @@ pub struct EmbeddingSpace {
     /// Seed of what it draws when it is made.
     pub seed: u64,
 }
-
-/// A tunable parameter of an objective.
-#[derive(Clone, Copy, Debug)]
-pub struct Parameter {
-    /// Name, as in the config.
-    pub name: &'static str,
-    /// Meaning in a few words.
-    pub meaning: &'static str,
-    /// Default, the paper's where there is one.
-    pub default: f64,
-    /// Range to tune over, ends included.
-    pub range: (f64, f64),
-    /// How the range is to be walked.
-    pub scale: Scale,
-}
-
-/// How a range is walked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
-    /// In equal steps.
-    Linear,
-    /// In equal factors.
-    Logarithmic,
-}
-
-impl Parameter {
-    /// The value at `position` in `[0, 1]` along the range.
-    pub fn at(&self, position: f64) -> f64 {
-        let (low, high) = self.range;
-        match self.scale {
-            Scale::Linear => low + (high - low) * position,
-            Scale::Logarithmic => (low.ln() + (high.ln() - low.ln()) * position).exp(),
-        }
-    }
-}
-
-/// Values of an objective's parameters, by name.
-pub type Settings = BTreeMap<String, f64>;
-
-/// The value of each parameter, by name.
-type Values<'a> = &'a dyn Fn(&str) -> f64;
 
 /// Makes an objective of embeddings of a space.
 type MakeInSpace = fn(Values, &EmbeddingSpace) -> Result<Box<dyn ViewObjective>, ConfigError>;
@@ -156,15 +114,8 @@ pub struct ObjectiveEntry {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// A parameter that the objective does not have.
-    #[error("{objective} has no parameter `{parameter}`; it has {known}")]
-    Unknown {
-        /// The objective.
-        objective: &'static str,
-        /// The name given.
-        parameter: String,
-        /// What it has.
-        known: String,
-    },
+    #[error(transparent)]
+    Unknown(#[from] UnknownParameter),
     /// An objective of something else than was asked for.
     #[error("{objective} is no objective of {wanted}; it trains for {tasks}")]
     Task {
@@ -183,10 +134,7 @@ pub enum BuildError {
 impl ObjectiveEntry {
     /// The defaults of all parameters.
     pub fn defaults(&self) -> Settings {
-        self.parameters
-            .iter()
-            .map(|parameter| (parameter.name.to_owned(), parameter.default))
-            .collect()
+        parameter::defaults(&self.parameters)
     }
 
     /// What it trains for.
@@ -265,46 +213,12 @@ impl ObjectiveEntry {
         }
     }
 
-    fn values<'a>(&'a self, settings: &'a Settings) -> Result<impl Fn(&str) -> f64 + 'a, BuildError> {
-        if let Some(name) = settings
-            .keys()
-            .find(|name| !self.parameters.iter().any(|p| p.name == **name))
-        {
-            let known: Vec<_> = self.parameters.iter().map(|p| format!("`{}`", p.name)).collect();
-            let known = if known.is_empty() {
-                "none".to_owned()
-            } else {
-                known.join(", ")
-            };
-            return Err(BuildError::Unknown {
-                objective: self.name,
-                parameter: name.clone(),
-                known,
-            });
-        }
-        Ok(|name: &str| {
-            settings.get(name).copied().unwrap_or_else(|| {
-                let declared = self.parameters.iter().find(|parameter| parameter.name == name);
-                declared
-                    .unwrap_or_else(|| panic!("{} declares no parameter `{name}`", self.name))
-                    .default
-            })
-        })
+    fn values<'a>(&'a self, settings: &'a Settings) -> Result<impl Fn(&str) -> f64 + 'a, UnknownParameter> {
+        parameter::values(self.name, &self.parameters, settings)
     }
 
     /// The Rust expression that makes the objective with `settings`.
     pub fn rust_with(&self, settings: &Settings) -> String {
-        self.parameters
-            .iter()
-            .fold(self.rust.to_owned(), |text, parameter| {
-                let value = settings.get(parameter.name).copied().unwrap_or(parameter.default);
-                text.replace(&format!("{{{}}}", parameter.name), &rust_number(value))
-            })
+        parameter::rust_with(self.rust, &self.parameters, settings)
     }
-}
-
-/// A float literal of at most three significant digits' rounding.
-fn rust_number(value: f64) -> String {
-    let text = format!("{:?}", format!("{value:.3e}").parse::<f64>().unwrap_or(value));
-    text
 }

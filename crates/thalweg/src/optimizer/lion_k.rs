@@ -12,6 +12,7 @@
 //! Source: Chen, Liu, Liang, Liu, "Lion secretly solves constrained optimization: as Lyapunov predicts", ICLR 2024
 //! (arXiv 2310.05898).
 
+mod bounded;
 mod composite;
 mod flow;
 mod joint;
@@ -25,12 +26,13 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+pub use bounded::{BoundedMinimum, Curved, bounded_minimum};
 pub use composite::{Quadratic, Smooth, composite_minimum};
 pub use flow::{Flow, FlowError};
 pub use joint::Joint;
 pub use kernel::Kernel;
 pub use lyapunov::{Certificate, Dissipation};
-pub use module::{LionK, LionKConfig};
+pub use module::{LionK, LionKConfig, domain_distance};
 pub use separable::Separable;
 pub use step::{LionKStep, Scheme, StepError};
 

@@ -121,10 +121,7 @@ fn trial(scale: &Scale, fingerprint: &str, setting: &Setting, method: &Method, s
     let settings = method.settings.iter();
     let settings = settings.map(|&(name, value)| (name.to_owned(), value)).collect();
     let mut spec = TrialSpec::new(data, model, method.objective, settings, seed);
-    spec.optimizer = OptimizerSpec::Sgd {
-        momentum: 0.9,
-        schedule: Schedule::Drops(vec![30, 45]),
-    };
+    spec.optimizer = OptimizerSpec::sgd(0.9, Schedule::Drops(vec![30, 45]));
     spec.learning_rate = 0.03;
     spec.weight_decay = 5e-3;
     spec.epochs = scale.pick(60, 1);

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use thalweg::diagnostics::Gram;
-use thalweg::optimizer::lion_k::Smooth;
+use thalweg::optimizer::lion_k::{Curved, Smooth};
 use thalweg_kernels::matrix::{Matrix, Work, multiply};
 
 use crate::LabError;
@@ -70,5 +70,42 @@ impl Smooth for Regression {
 
     fn steepness(&self) -> f64 {
         self.steepness
+    }
+}
+
+impl Curved for Regression {
+    /// Block (a, b) is `Xᵀ diag(p_a (δ_ab − p_b)) X / n`.
+    fn curvature(&self, weights: &[f64], hessian: &mut [f64]) {
+        let (classes, features, samples) = (self.classes, self.features, self.labels.len());
+        let mut gradient = vec![0.0; self.size()];
+        self.evaluate(weights, &mut gradient);
+        let mut shares = self.scores.borrow().clone();
+        for (row, &label) in shares.chunks_exact_mut(classes).zip(&self.labels) {
+            row[label as usize] += 1.0;
+        }
+        let rows = Matrix::new(&self.rows, samples, features);
+        let mut weighted = vec![0.0; self.rows.len()];
+        let mut block = vec![0.0; features * features];
+        for a in 0..classes {
+            for b in 0..=a {
+                let each = weighted.chunks_exact_mut(features);
+                let each = each.zip(self.rows.chunks_exact(features));
+                for ((out, row), shares) in each.zip(shares.chunks_exact(classes)) {
+                    let weight = shares[a] * (f64::from(u8::from(a == b)) - shares[b]);
+                    let pairs = out.iter_mut().zip(row);
+                    pairs.for_each(|(out, value)| *out = weight * value);
+                }
+                let weighted = Matrix::new(&weighted, samples, features);
+                let share = (samples as f64).recip();
+                multiply(Work::Alone, &mut block, 0.0, share, weighted.transposed(), rows);
+                for (i, row) in block.chunks_exact(features).enumerate() {
+                    for (j, &value) in row.iter().enumerate() {
+                        let (i, j) = (a * features + i, b * features + j);
+                        hessian[i * self.size() + j] = value;
+                        hessian[j * self.size() + i] = value;
+                    }
+                }
+            }
+        }
     }
 }

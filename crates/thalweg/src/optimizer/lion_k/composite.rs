@@ -1,6 +1,6 @@
 //! What Lion-K descends, on quadratics where its minimum can be computed.
 
-use super::{Kernel, dot};
+use super::{Curved, Kernel, dot};
 
 /// A function with a gradient, what Lion-K descends before its kernel has a say.
 pub trait Smooth {
@@ -54,6 +54,12 @@ impl Smooth for Quadratic {
         let rows = self.matrix.chunks_exact(self.size());
         rows.map(|row| row.iter().map(|q| q.abs()).sum())
             .fold(0.0, f64::max)
+    }
+}
+
+impl Curved for Quadratic {
+    fn curvature(&self, _: &[f64], hessian: &mut [f64]) {
+        hessian.copy_from_slice(&self.matrix);
     }
 }
 

@@ -68,6 +68,15 @@ impl Kernel {
         .map(drop)
     }
 
+    /// The kernel of a tensor whose first dimension has so many rows: [`Joint::Nuclear`] takes it for their matrix.
+    #[must_use]
+    pub fn of_rows(self, rows: usize) -> Self {
+        match self {
+            Self::Joint(Joint::Nuclear { .. }) => Joint::Nuclear { rows }.into(),
+            kernel => kernel,
+        }
+    }
+
     /// K(m).
     pub fn value(self, m: &[f64]) -> f64 {
         match self {

@@ -1,11 +1,12 @@
 //! Lion-K on burn modules.
 
 use burn::config::Config;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{LearningRate, ModuleOptimizer, Optimizer};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::super::{AverageState, decay, factor};
-use super::{Joint, Kernel, LionKStep, Scheme, Separable};
+use super::{Kernel, LionKStep, Scheme, Separable};
 use crate::ConfigError;
 use crate::bridge::{CpuFloat, InPlace, in_place};
 
@@ -67,12 +68,8 @@ pub struct LionK {
 
 impl LionK {
     fn rule(&self, learning_rate: f64, rows: usize) -> LionKStep {
-        let kernel = match self.kernel {
-            Kernel::Joint(Joint::Nuclear { .. }) => Joint::Nuclear { rows }.into(),
-            kernel => kernel,
-        };
         LionKStep {
-            kernel,
+            kernel: self.kernel.of_rows(rows),
             learning_rate,
             beta_1: self.beta_1,
             beta_2: self.beta_2,
@@ -134,6 +131,37 @@ impl Optimizer for LionK {
             average: state.average.to_device(device),
         }
     }
+}
+
+/// How far weights are from where their decay λ will have them: the Euclidean distance of λθ to the domain of K*, over all
+/// trained parameters, each tensor a vector of its own as in [`LionK`]. Weight decay alone shrinks it by `1 − ηλ` a step, and
+/// at 0 it stays.
+pub fn domain_distance<M: Module>(kernel: Kernel, weight_decay: f64, module: &M) -> f64 {
+    struct Distance {
+        kernel: Kernel,
+        weight_decay: f64,
+        squared: f64,
+    }
+    impl ModuleVisitor for Distance {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let parameters = param.val();
+            if !parameters.is_require_grad() {
+                return;
+            }
+            let kernel = self.kernel.of_rows(parameters.dims()[0]);
+            let values = parameters.without_autodiff().into_data().try_into_vec_as::<f64>();
+            let mut decayed = values.expect("parameters are floats");
+            decayed.iter_mut().for_each(|value| *value *= self.weight_decay);
+            self.squared += kernel.domain_distance(&decayed).powi(2);
+        }
+    }
+    let mut distance = Distance {
+        kernel,
+        weight_decay,
+        squared: 0.0,
+    };
+    module.visit(&mut distance);
+    distance.squared.sqrt()
 }
 
 /// Where no kernel reaches the memory, numbers go to the host and back.

@@ -215,6 +215,20 @@ proptest! {
     }
 
     #[test]
+    fn the_bounded_minimum_is_what_lion_descends(
+        entries in prop::collection::vec(-0.5..0.5, SIZE * SIZE),
+        centre in vector(),
+        decay in 0.3..3.0,
+    ) {
+        let f = quadratic(&entries, centre);
+        let bounded = bounded_minimum(&f, f64::recip(decay), 1e-14);
+        let (minimum, value) = composite_minimum(Separable::L1.into(), decay, &f, 1e-14);
+        prop_assert!(near(&bounded.x, &minimum, 1e-6), "{:?} {:?}", bounded.x, minimum);
+        prop_assert!((-1e-12..1e-10).contains(&bounded.gap), "{}", bounded.gap);
+        prop_assert!((bounded.value - value).abs() < 1e-9);
+    }
+
+    #[test]
     fn long_runs_come_to_the_composite_minimum(
         kernel in prop_oneof![
             Just(Kernel::from(Separable::HalfL2Squared)),
