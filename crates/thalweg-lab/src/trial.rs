@@ -10,7 +10,9 @@ mod source;
 mod training;
 
 pub use bags::{BagForming, PartBags, Responses};
+pub(crate) use data::targets;
 pub use data::{DataSpec, ImbalanceKind, NoiseKind, NoiseSpec, Part, Prepared, Scaling};
+pub(crate) use evaluation::scores;
 pub use source::{DistillationSpec, Source};
 pub use training::{Trained, run, train};
 
