@@ -2,6 +2,7 @@
 //! one is an [`Outcome`], and its specification is the key it is found by.
 
 mod alignment;
+mod averaging;
 mod bags;
 mod data;
 mod evaluation;

@@ -19,6 +19,7 @@ use thalweg_kernels::memory;
 use thalweg_kernels::random::Stream;
 
 use super::alignment::aligned;
+use super::averaging::{Averaging, WeightAverage};
 use super::data::{Part, targets};
 use super::evaluation::{robust_accuracy, scores};
 use super::{CurveDetail, JudgedOn, Outcome, PartBags, Prepared, Remembered, Source, TrialSpec};
@@ -133,6 +134,7 @@ struct Trial<'a> {
     objective: Box<dyn Objective>,
     teacher: Option<&'a Teacher>,
     network: Network,
+    average: Option<WeightAverage>,
     optimizer: AnyOptimizer,
     /// What bounds the weights, where the optimiser does.
     constraint: Option<(Kernel, f64)>,
@@ -169,6 +171,7 @@ impl<'a> Trial<'a> {
         objective: Box<dyn Objective>,
         teacher: Option<&'a Teacher>,
     ) -> Result<Self, LabError> {
+        let average = objective.needs().weight_average;
         let settings = spec.optimizer.settings_with(spec.weight_decay)?;
         let entry = spec.optimizer.entry()?;
         Ok(Self {
@@ -176,6 +179,7 @@ impl<'a> Trial<'a> {
             prepared,
             objective,
             teacher,
+            average: average.map(|decay| WeightAverage::of(&network, decay)),
             network,
             optimizer: entry.build(&settings)?,
             constraint: entry.constraint(&settings).map_err(OptimizerError::from)?,
@@ -270,7 +274,11 @@ impl<'a> Trial<'a> {
         let mut evaluate = |network: &Network| {
             // However often an optimiser looks at a batch, it is the same batch with the same draws.
             *random = drawn.clone();
-            let descent = self.objective.descent(network, &batch, progress, random);
+            let model = Averaging {
+                network,
+                average: self.average.as_ref(),
+            };
+            let descent = self.objective.descent(&model, &batch, progress, random);
             let (value, gradients) = gradients_of(descent, network);
             Evaluation {
                 value,
@@ -281,6 +289,9 @@ impl<'a> Trial<'a> {
         let rate = self.spec.learning_rate * schedule.factor(progress.epoch, self.spec.epochs);
         let network = std::mem::replace(&mut self.network, Network::hollow());
         let (network, value) = self.optimizer.step(rate, network, &mut evaluate);
+        if let Some(average) = &mut self.average {
+            average.follow(&network);
+        }
         self.network = network;
         value
     }
