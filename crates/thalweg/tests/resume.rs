@@ -15,17 +15,21 @@ use burn::store::ModuleRecord;
 use burn::tensor::activation::relu;
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
 use thalweg::catalogue;
-use thalweg::classification::CrossEntropyLossConfig;
+use thalweg::classification::{CrossEntropyLoss, CrossEntropyLossConfig};
+use thalweg::flatness::{Mesa, MesaConfig, Moment, Saf, SafConfig};
 use thalweg::layers::{Linear, LinearConfig};
-use thalweg::optimizer::{Evaluation, WholeOptimizer, flat_parameters};
+use thalweg::objective::{Batch, Model, Objective, Progress};
+use thalweg::optimizer::{Evaluation, WholeOptimizer, flat_parameters, follow, target_of};
 use thalweg_kernels::random::Stream;
 
 const FOLDER: &str = "THALWEG_RESUME_FOLDER";
 const OPTIMIZER: &str = "THALWEG_RESUME_OPTIMIZER";
 
 const STEPS: u64 = 40;
+/// Steps of an epoch.
+const EPOCH: u64 = 4;
 /// Every so many steps all is written down.
-const EVERY: u64 = 4;
+const EVERY: u64 = 5;
 const BATCH: usize = 16;
 const FEATURES: usize = 5;
 const HIDDEN: usize = 7;
@@ -47,11 +51,111 @@ impl Net {
     }
 }
 
+/// A net, and the average of its weights where there is one, as objectives see them.
+struct Seen<'a> {
+    net: &'a Net,
+    average: Option<&'a Net>,
+}
+
+impl Net {
+    fn scores(&self, inputs: Tensor<2>) -> Tensor<2> {
+        self.second.forward(relu(self.first.forward(inputs)))
+    }
+
+    fn from_bytes(bytes: Vec<u8>, device: &Device) -> Self {
+        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).unwrap();
+        Self::new(device).load_record(record)
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        self.clone().into_record().into_bytes().unwrap().to_vec()
+    }
+}
+
+impl Model for Seen<'_> {
+    fn forward(&self, inputs: Tensor<2>) -> Tensor<2> {
+        self.net.scores(inputs)
+    }
+
+    fn frozen(&self, inputs: Tensor<2>) -> Tensor<2> {
+        self.net.valid().scores(inputs.without_autodiff())
+    }
+
+    fn averaged(&self, inputs: Tensor<2>) -> Option<Tensor<2>> {
+        Some(self.average?.scores(inputs.without_autodiff()))
+    }
+}
+
+/// What is descended, with what it remembers.
+enum Descended {
+    CrossEntropy(CrossEntropyLoss),
+    Saf(Saf),
+    Mesa { objective: Mesa, average: Net },
+}
+
+impl Descended {
+    fn new(objective: Option<&str>, net: &Net) -> Self {
+        match objective {
+            None => Self::CrossEntropy(CrossEntropyLossConfig::new().init().unwrap()),
+            Some("saf") => Self::Saf(SafConfig::new().with_start(Moment::Epoch(3)).init().unwrap()),
+            Some("mesa") => Self::Mesa {
+                objective: MesaConfig::new().with_start(Moment::Epoch(3)).init().unwrap(),
+                average: target_of(net),
+            },
+            Some(other) => panic!("{other} is to be taken up again here too"),
+        }
+    }
+
+    fn loss(&mut self, net: &Net, batch: &Batch, progress: &Progress) -> Tensor<1> {
+        let mut random = Stream::new(2, "draws", progress.step as u64);
+        match self {
+            Self::CrossEntropy(objective) => {
+                let seen = Seen { net, average: None };
+                objective.loss(&seen, batch, progress, &mut random)
+            }
+            Self::Saf(objective) => {
+                let seen = Seen { net, average: None };
+                objective.loss(&seen, batch, progress, &mut random)
+            }
+            Self::Mesa { objective, average } => {
+                let average = Some(&*average);
+                objective.loss(&Seen { net, average }, batch, progress, &mut random)
+            }
+        }
+    }
+
+    fn follow(&mut self, net: &Net) {
+        if let Self::Mesa { average, .. } = self {
+            *average = follow(average.clone(), net, 0.9);
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::CrossEntropy(_) => Vec::new(),
+            Self::Saf(objective) => objective.to_bytes().unwrap(),
+            Self::Mesa { average, .. } => average.to_bytes(),
+        }
+    }
+
+    fn taken_up(self, bytes: Vec<u8>, device: &Device) -> Self {
+        match self {
+            Self::CrossEntropy(_) => self,
+            Self::Saf(objective) => Self::Saf(objective.from_bytes(&bytes).unwrap()),
+            Self::Mesa { objective, .. } => Self::Mesa {
+                objective,
+                average: target_of(&Net::from_bytes(bytes, device)),
+            },
+        }
+    }
+}
+
 /// What a training goes on from.
 struct Checkpoint {
     step: u64,
     net: Vec<u8>,
     optimizer: Vec<u8>,
+    objective: Vec<u8>,
 }
 
 impl Checkpoint {
@@ -62,9 +166,10 @@ impl Checkpoint {
     /// Written beside and moved into place: whenever the process dies, one of the two is whole.
     fn write(&self, folder: &Path) {
         let mut bytes = self.step.to_le_bytes().to_vec();
-        bytes.extend((self.net.len() as u64).to_le_bytes());
-        bytes.extend(&self.net);
-        bytes.extend(&self.optimizer);
+        for part in [&self.net, &self.optimizer, &self.objective] {
+            bytes.extend((part.len() as u64).to_le_bytes());
+            bytes.extend(part);
+        }
         let beside = folder.join("unfinished");
         fs::write(&beside, bytes).unwrap();
         fs::rename(beside, Self::path(folder)).unwrap();
@@ -72,12 +177,23 @@ impl Checkpoint {
 
     fn read(folder: &Path) -> Option<Self> {
         let bytes = fs::read(Self::path(folder)).ok()?;
-        let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
-        let (net, optimizer) = bytes[16..].split_at(number(8) as usize);
+        let mut rest = &bytes[..];
+        let mut part = |length: usize| {
+            let (own, others) = rest.split_at(length);
+            rest = others;
+            own.to_vec()
+        };
+        let number = |bytes: Vec<u8>| u64::from_le_bytes(bytes.try_into().unwrap());
+        let step = number(part(8));
+        let [net, optimizer, objective] = [(); 3].map(|()| {
+            let length = number(part(8)) as usize;
+            part(length)
+        });
         Some(Self {
-            step: number(0),
-            net: net.to_vec(),
-            optimizer: optimizer.to_vec(),
+            step,
+            net,
+            optimizer,
+            objective,
         })
     }
 }
@@ -88,30 +204,37 @@ fn train(name: &str, folder: &Path, wait: Duration) -> Vec<u32> {
     let entry = catalogue::optimizer(name).unwrap();
     let mut optimizer = entry.build(&entry.defaults()).unwrap();
     let mut net = Net::new(&device);
+    let mut objective = Descended::new(entry.objective, &net);
     let mut start = 0;
     if let Some(found) = Checkpoint::read(folder) {
-        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(found.net)).unwrap();
-        net = net.load_record(record);
+        net = Net::from_bytes(found.net, &device);
         optimizer = optimizer.with_state(&found.optimizer).unwrap();
+        objective = objective.taken_up(found.objective, &device);
         start = found.step;
     }
-    let loss = CrossEntropyLossConfig::new().init().unwrap();
     for step in start..STEPS {
-        let (inputs, targets) = batch(step, &device);
+        let batch = batch(step % EPOCH, &device);
+        let progress = Progress {
+            epoch: (step / EPOCH) as usize,
+            epochs: (STEPS / EPOCH) as usize,
+            step: step as usize,
+            steps: STEPS as usize,
+        };
         let mut evaluate = |net: &Net| {
-            let scores = net.second.forward(relu(net.first.forward(inputs.clone())));
-            let value = loss.forward(scores, targets.clone());
+            let value = objective.loss(net, &batch, &progress);
             Evaluation {
                 value: value.clone().into_scalar::<f64>(),
                 gradients: GradientsParams::from_grads(value.backward(), net),
             }
         };
         (net, _) = optimizer.step(entry.learning_rate.default, net, &mut evaluate);
+        objective.follow(&net);
         if (step + 1) % EVERY == 0 {
             let written = Checkpoint {
                 step: step + 1,
-                net: net.clone().into_record().into_bytes().unwrap().to_vec(),
+                net: net.to_bytes(),
                 optimizer: optimizer.state().unwrap(),
+                objective: objective.to_bytes(),
             };
             written.write(folder);
         }
@@ -121,15 +244,20 @@ fn train(name: &str, folder: &Path, wait: Duration) -> Vec<u32> {
     parameters.into_iter().map(f32::to_bits).collect()
 }
 
-fn batch(step: u64, device: &Device) -> (Tensor<2>, Tensor<1, burn::tensor::Int>) {
-    let mut stream = Stream::new(1, "batch", step);
+fn batch(part: u64, device: &Device) -> Batch {
+    let mut stream = Stream::new(1, "batch", part);
     let mut inputs = vec![0.0_f32; BATCH * FEATURES];
     stream.fill_normal(&mut inputs);
     let targets: Vec<i64> = (0..BATCH).map(|row| (row % CLASSES) as i64).collect();
-    (
-        Tensor::from_data(TensorData::new(inputs, [BATCH, FEATURES]), device),
-        Tensor::from_data(TensorData::new(targets, [BATCH]), device),
-    )
+    let first = part as usize * BATCH;
+    Batch {
+        inputs: Tensor::from_data(TensorData::new(inputs, [BATCH, FEATURES]), device),
+        targets: Tensor::from_data(TensorData::new(targets, [BATCH]), device),
+        ids: (first..first + BATCH).collect(),
+        range: None,
+        bags: None,
+        teacher_logits: None,
+    }
 }
 
 /// What the killed process runs; alone it does nothing.
@@ -153,10 +281,7 @@ fn begin(name: &str, folder: &Path) -> Child {
 
 #[test]
 fn a_killed_training_ends_where_it_would_have() {
-    for entry in catalogue::optimizers()
-        .iter()
-        .filter(|entry| entry.objective.is_none())
-    {
+    for entry in catalogue::optimizers() {
         let folder = tempfile::tempdir().unwrap();
         let mut child = begin(entry.name, folder.path());
         let patience = Instant::now() + Duration::from_secs(60);

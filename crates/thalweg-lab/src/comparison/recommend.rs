@@ -4,6 +4,7 @@ use thalweg::catalogue;
 use thalweg::objective::Build;
 
 use crate::metrics::{self, Format, Metric};
+use crate::report::setting;
 use crate::results::{Comparison, Condition, Difference, Entry, Finding, Recommendation};
 
 /// Recommends the objective that was better than the baseline at most noise levels and worse at none; without one, the
@@ -129,9 +130,9 @@ fn settings(entry: &Entry) -> String {
     let mut settings: Vec<_> = entry
         .parameters
         .iter()
-        .map(|(name, value)| format!("{name} {value:.3}"))
+        .map(|(name, &value)| format!("{name} {}", setting(value)))
         .collect();
-    settings.push(format!("learning rate {:.2e}", entry.learning_rate));
+    settings.push(format!("learning rate {}", setting(entry.learning_rate)));
     format!(" ({})", settings.join(", "))
 }
 

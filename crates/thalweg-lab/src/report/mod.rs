@@ -26,6 +26,7 @@ pub fn html(comparison: &Comparison) -> String {
 pub use calibration::html as calibration_html;
 pub use diagnosis::html as diagnosis_html;
 pub use pruning::html as pruning_html;
+pub(crate) use text::setting;
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -311,9 +311,9 @@ fn sam() -> OptimizerEntry {
         when_not: "Time is short: SAF seeks the same at the cost of one pass.",
         source: "Foret, Kleiner, Mobahi, Neyshabur, ICLR 2021 (arXiv 2010.01412)",
         parameters,
-        rust: "SamConfig::new().with_rho({rho}).init(thalweg::optimizer::MomentumSgdConfig::new()\
+        rust: "SamConfig::new().with_rho({rho}).init(MomentumSgdConfig::new()\
                .with_momentum({momentum}).with_weight_decay({weight_decay}).init()?)?",
-        path: "thalweg::optimizer::SamConfig",
+        path: "thalweg::optimizer::{MomentumSgdConfig, SamConfig}",
         build: |value| sharpness_aware(value, Neighbourhood::Ball),
         ..sgd()
     }
@@ -329,10 +329,10 @@ fn asam() -> OptimizerEntry {
         when: "As SAM, where the sizes of weights differ much between layers: rescaling a layer changes nothing.",
         source: "Kwon, Kim, Park, Choi, ICML 2021 (arXiv 2102.11600)",
         parameters,
-        rust: "SamConfig::new().with_rho({rho})\
-               .with_neighbourhood(thalweg::optimizer::Neighbourhood::Adaptive { eta: 0.01 })\
-               .init(thalweg::optimizer::MomentumSgdConfig::new()\
+        rust: "SamConfig::new().with_rho({rho}).with_neighbourhood(Neighbourhood::Adaptive { eta: 0.01 })\
+               .init(MomentumSgdConfig::new()\
                .with_momentum({momentum}).with_weight_decay({weight_decay}).init()?)?",
+        path: "thalweg::optimizer::{MomentumSgdConfig, Neighbourhood, SamConfig}",
         build: |value| sharpness_aware(value, Neighbourhood::Adaptive { eta: 0.01 }),
         ..sam()
     }
