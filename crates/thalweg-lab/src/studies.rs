@@ -14,6 +14,7 @@ mod ldr;
 mod lion_k;
 mod msbreg;
 mod rankme;
+mod saf;
 mod susana;
 mod unpg;
 mod z_loss;
@@ -39,6 +40,7 @@ pub fn all() -> &'static [Study] {
         susana::STUDY,
         unpg::STUDY,
         msbreg::STUDY,
+        saf::STUDY,
     ]
 }
 
