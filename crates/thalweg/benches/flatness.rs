@@ -185,8 +185,8 @@ fn epochs() {
     let batches: Vec<Batch> = (0..SAMPLES)
         .step_by(BATCH)
         .map(|start| Batch {
-            inputs: inputs.clone().slice([start..start + BATCH]).autodiff(),
-            targets: targets.clone().slice([start..start + BATCH]),
+            inputs: inputs.clone().narrow(0, start, BATCH).autodiff(),
+            targets: targets.clone().narrow(0, start, BATCH),
             ids: (start..start + BATCH).collect(),
             range: None,
             bags: None,
