@@ -110,13 +110,13 @@ CASES += [
 CASES += pairs.CASES
 
 
-def binary():
+def binary(name="peer"):
     """Builds the other side and finds it."""
-    command = ["cargo", "bench", "--workspace", "--bench", "peer", "--no-run", "--message-format=json"]
+    command = ["cargo", "bench", "--workspace", "--bench", name, "--no-run", "--message-format=json"]
     built = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for line in built.splitlines():
         message = json.loads(line)
-        if message.get("target", {}).get("name") == "peer" and message.get("executable"):
+        if message.get("target", {}).get("name") == name and message.get("executable"):
             return message["executable"]
     raise SystemExit("cargo built no peer")
 

@@ -40,6 +40,9 @@ pub enum LabError {
     /// An output layer refused a step.
     #[error(transparent)]
     Output(#[from] thalweg::classification::output::OutputError),
+    /// Gradients have no curvature, or weights cannot be removed by it.
+    #[error(transparent)]
+    Curvature(#[from] thalweg::curvature::CurvatureError),
     /// The data does not allow what was asked.
     #[error(transparent)]
     Data(#[from] DataError),

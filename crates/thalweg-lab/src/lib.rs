@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod model;
 pub mod output;
 pub mod pool;
+pub mod pruning;
 pub mod report;
 pub mod representation;
 pub mod results;

@@ -5,10 +5,12 @@
 
 mod auxiliary;
 mod batch_norm;
+mod watched;
 mod weights;
 
 pub use auxiliary::AuxiliaryHeadSpec;
 pub use batch_norm::BatchNorm;
+pub(crate) use watched::{WatchedLayer, watched};
 pub use weights::LayerWeights;
 
 use burn::module::{Module, Param};
@@ -184,7 +186,8 @@ impl Dense {
 
     pub(crate) fn of(&self, inputs: Tensor<2>, parameters: &impl Parameters) -> Tensor<2> {
         let bias = parameters.use_tensor(&self.bias);
-        linear(inputs, parameters.use_tensor(&self.weight), Some(bias))
+        let sums = linear(inputs.clone(), parameters.use_tensor(&self.weight), Some(bias));
+        parameters.watch(inputs, sums)
     }
 }
 
@@ -207,6 +210,11 @@ pub struct Network {
 pub(crate) trait Parameters {
     fn use_tensor<const D: usize>(&self, param: &Param<Tensor<D>>) -> Tensor<D>;
     fn normalize(&self, norm: &BatchNorm, hidden: Tensor<2>) -> Tensor<2>;
+
+    /// What goes on as the sums of a layer that read `inputs`.
+    fn watch<const D: usize>(&self, _inputs: Tensor<D>, sums: Tensor<D>) -> Tensor<D> {
+        sums
+    }
 }
 
 /// As what is being trained.
@@ -375,12 +383,9 @@ impl Network {
         for layer in &self.convolutions {
             let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
             let bias = Some(parameters.use_tensor(&layer.bias));
-            images = relu(conv2d(
-                images,
-                parameters.use_tensor(&layer.weight),
-                bias,
-                options,
-            ));
+            let weight = parameters.use_tensor(&layer.weight);
+            let sums = conv2d(images.clone(), weight, bias, options);
+            images = relu(parameters.watch(images, sums));
             images = max_pool2d(images, MaxPoolOptions::new([2, 2]).with_stride([2, 2]));
         }
         images.flatten(1, 3)

@@ -12,6 +12,7 @@ mod groco;
 mod isogclr;
 mod ldr;
 mod lion_k;
+mod m_fac;
 mod msbreg;
 mod rankme;
 mod saf;
@@ -37,6 +38,7 @@ pub fn all() -> &'static [Study] {
         groco::STUDY,
         isogclr::STUDY,
         lion_k::STUDY,
+        m_fac::STUDY,
         susana::STUDY,
         unpg::STUDY,
         msbreg::STUDY,

@@ -11,7 +11,9 @@ mod training;
 
 pub(crate) use averaging::{Averaging, WeightAverage};
 pub use bags::{BagForming, PartBags, Responses};
+pub(crate) use data::targets;
 pub use data::{DataSpec, ImbalanceKind, NoiseKind, NoiseSpec, Part, Prepared, Scaling};
+pub(crate) use evaluation::scores;
 pub use source::{DistillationSpec, Source};
 pub use training::{Trained, run, train};
 

@@ -165,4 +165,55 @@ fn plans_that_make_no_sense_are_refused_before_anything_runs() {
         refused(&|plan| plan.imbalance = Some((0.5, thalweg_lab::trial::ImbalanceKind::Step)))
             .contains("0.5")
     );
+    let of_optimizers = |change: &dyn Fn(&mut Plan)| {
+        refused(&|plan| {
+            plan.objectives = vec!["cross_entropy".to_owned()];
+            plan.optimizers = vec!["adamw".to_owned(), "lion".to_owned()];
+            change(plan);
+        })
+    };
+    assert!(of_optimizers(&|plan| plan.optimizers.truncate(1)).contains("two optimisers"));
+    assert!(of_optimizers(&|plan| plan.optimizers.push("lino".to_owned())).contains("`lino`"));
+    assert!(of_optimizers(&|plan| plan.objectives.push("focal".to_owned())).contains("one objective"));
+    assert!(of_optimizers(&|plan| plan.weight_decay = Some(-1.0)).contains("-1"));
+    assert!(
+        of_optimizers(&|plan| plan.metric = Some("constraint_distance".to_owned())).contains("constraint")
+    );
+}
+
+#[test]
+fn optimisers_are_varied_on_one_objective_and_a_bound_is_told() {
+    let plan = Plan {
+        objectives: vec!["focal".to_owned()],
+        optimizers: ["lion", "adamw", "m_fac"].map(str::to_owned).to_vec(),
+        noise: vec![0.0],
+        ..plan()
+    };
+    let comparison = run(&plan, 2);
+    assert_eq!(comparison.protocol.objective.as_deref(), Some("focal"));
+    assert_eq!(comparison.protocol.baseline, "adamw");
+    let entry = |name: &str| {
+        let mut entries = comparison.conditions[0].entries.iter();
+        entries.find(|entry| entry.name == name).unwrap()
+    };
+    for name in ["lion", "adamw", "m_fac"] {
+        assert!(entry(name).metrics["accuracy"].mean > 0.5, "{name}");
+        assert!(entry(name).parameters.contains_key("weight_decay"), "{name}");
+    }
+    let distances: Vec<f64> = entry("lion")
+        .curve
+        .iter()
+        .map(|point| point.constraint_distance.unwrap())
+        .collect();
+    assert!(
+        distances.is_sorted_by(|before, after| after <= before),
+        "{distances:?}"
+    );
+    assert_eq!(
+        entry("lion").metrics["constraint_distance"].mean,
+        *distances.last().unwrap()
+    );
+    assert!(entry("adamw").curve[0].constraint_distance.is_none());
+    assert!(comparison.recommendation.code.contains("let mut optimizer = "));
+    assert_eq!(timeless(run(&plan, 1)), timeless(comparison));
 }

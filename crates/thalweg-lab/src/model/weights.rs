@@ -1,6 +1,7 @@
-//! The weights of a network, taken out.
+//! The weights of a network, taken out and put in.
 
-use burn::tensor::Tensor;
+use burn::module::Param;
+use burn::tensor::{Tensor, TensorData};
 
 use super::Network;
 
@@ -46,5 +47,97 @@ impl Network {
                 bias: floats(layer.bias.val()),
             })
             .collect()
+    }
+}
+
+impl Network {
+    /// The kernels of convolutions and the matrices of linear layers as one vector, in the order of the layers: all weights
+    /// but biases, those of batch normalisation and those of an auxiliary head. A kernel is `[outputs, inputs, 3, 3]`, a
+    /// matrix `[inputs, outputs]`, both row-major.
+    pub fn matrix_weights(&self) -> Vec<f32> {
+        let kernels = self.convolutions.iter().map(|layer| floats(&layer.weight));
+        let matrices = self.layers.iter().map(|layer| floats(&layer.weight));
+        kernels.chain(matrices).flatten().collect()
+    }
+
+    /// How many of its [`matrix_weights`](Self::matrix_weights) each layer has.
+    pub fn matrix_sizes(&self) -> Vec<usize> {
+        let kernels = self
+            .convolutions
+            .iter()
+            .map(|layer| layer.weight.shape().num_elements());
+        let matrices = self
+            .layers
+            .iter()
+            .map(|layer| layer.weight.shape().num_elements());
+        kernels.chain(matrices).collect()
+    }
+
+    /// The same network with other [`matrix_weights`](Self::matrix_weights).
+    ///
+    /// # Panics
+    /// When there are not as many.
+    #[must_use]
+    pub fn with_matrix_weights(mut self, weights: &[f32]) -> Self {
+        let sizes = self.matrix_sizes();
+        assert_eq!(
+            weights.len(),
+            sizes.iter().sum::<usize>(),
+            "a value for each weight"
+        );
+        let mut rest = weights;
+        let mut own = sizes.into_iter().map(|size| {
+            let (own, others) = rest.split_at(size);
+            rest = others;
+            own
+        });
+        let mut next = || own.next().expect("a size for each layer");
+        for layer in &mut self.convolutions {
+            layer.weight = replaced(layer.weight.clone(), next());
+        }
+        for layer in &mut self.layers {
+            layer.weight = replaced(layer.weight.clone(), next());
+        }
+        self
+    }
+}
+
+fn floats<const D: usize>(weight: &Param<Tensor<D>>) -> Vec<f32> {
+    let data = weight.val().without_autodiff().into_data();
+    data.try_into_vec_as::<f32>().expect("weights are floats")
+}
+
+fn replaced<const D: usize>(weight: Param<Tensor<D>>, values: &[f32]) -> Param<Tensor<D>> {
+    weight.map(|old| {
+        let data = TensorData::new(values.to_vec(), old.shape());
+        let new = Tensor::<D>::from_data(data, (&old.device().without_autodiff(), old.dtype()));
+        if old.is_require_grad() {
+            new.autodiff().require_grad()
+        } else {
+            new
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::model::ModelSpec;
+
+    #[test]
+    fn weights_go_where_they_came_from() {
+        let device = Device::flex().autodiff();
+        for spec in [ModelSpec::Cnn, ModelSpec::mlp(vec![5, 4]), ModelSpec::Linear] {
+            let network = Network::new(&spec, &[1, 8, 8], 3, 0, &device);
+            let weights = network.matrix_weights();
+            assert_eq!(weights.len(), network.matrix_sizes().iter().sum::<usize>());
+            let doubled: Vec<f32> = weights.iter().map(|w| 2.0 * w).collect();
+            let other = network.clone().with_matrix_weights(&doubled);
+            assert_eq!(other.matrix_weights(), doubled);
+            assert_eq!(other.with_matrix_weights(&weights).matrix_weights(), weights);
+            assert_eq!(network.matrix_weights(), weights);
+        }
     }
 }

@@ -40,7 +40,7 @@ mod tests {
         for (found, expected) in found.iter().zip([0.75, 0.875, 0.9375]) {
             assert!((found - expected).abs() < 1e-15);
         }
-        assert_eq!(sparsity_schedule(0.3, 0.3, 2).unwrap(), [0.3; 2]);
+        assert_eq!(sparsity_schedule(0.25, 0.25, 2).unwrap(), [0.25; 2]);
         assert_eq!(sparsity_schedule(0.0, 1.0, 2).unwrap(), [1.0; 2]);
     }
 

@@ -1,7 +1,7 @@
 use std::fs::File;
 
 use faer::Mat;
-use faer::linalg::solvers::{DenseSolveCore, Solve};
+use faer::linalg::solvers::DenseSolveCore;
 use proptest::prelude::*;
 use thalweg_kernels::random::Stream;
 

@@ -4,16 +4,31 @@ use burn::module::Module;
 use burn::optim::{LearningRate, ModuleOptimizer};
 
 use super::lion_k::Kernel;
-use super::{Evaluation, StateError, WholeOptimizer};
+use super::{Evaluation, MFac, Sam, StateError, WholeOptimizer};
 use crate::ConfigError;
 use crate::objective::parameter::{self, Values};
 use crate::objective::{Parameter, Settings, UnknownParameter};
 
 /// Any optimiser of the catalogue.
-#[derive(Clone)]
 pub enum AnyOptimizer {
     /// One that takes each parameter by itself.
     Each(ModuleOptimizer),
+    /// SAM or ASAM.
+    Sam(Sam),
+    /// M-FAC.
+    MFac(MFac),
+}
+
+impl From<Sam> for AnyOptimizer {
+    fn from(optimizer: Sam) -> Self {
+        Self::Sam(optimizer)
+    }
+}
+
+impl From<MFac> for AnyOptimizer {
+    fn from(optimizer: MFac) -> Self {
+        Self::MFac(optimizer)
+    }
 }
 
 impl From<ModuleOptimizer> for AnyOptimizer {
@@ -31,18 +46,24 @@ impl WholeOptimizer for AnyOptimizer {
     ) -> (M, f64) {
         match self {
             Self::Each(optimizer) => WholeOptimizer::step(optimizer, rate, module, evaluate),
+            Self::Sam(optimizer) => optimizer.step(rate, module, evaluate),
+            Self::MFac(optimizer) => optimizer.step(rate, module, evaluate),
         }
     }
 
     fn state(&self) -> Result<Vec<u8>, StateError> {
         match self {
             Self::Each(optimizer) => optimizer.state(),
+            Self::Sam(optimizer) => optimizer.state(),
+            Self::MFac(optimizer) => optimizer.state(),
         }
     }
 
     fn with_state(self, bytes: &[u8]) -> Result<Self, StateError> {
         Ok(match self {
             Self::Each(optimizer) => Self::Each(optimizer.with_state(bytes)?),
+            Self::Sam(optimizer) => Self::Sam(optimizer.with_state(bytes)?),
+            Self::MFac(optimizer) => Self::MFac(optimizer.with_state(bytes)?),
         })
     }
 }

@@ -2,8 +2,8 @@
 
 use super::lion_k::{Joint, Kernel, LionKConfig, Separable};
 use super::{
-    AdamWConfig, AnyOptimizer, LearningRates, LionConfig, Momentum, MomentumSgdConfig, OptimizerEntry,
-    SgdConfig,
+    AdamWConfig, AnyOptimizer, LearningRates, LionConfig, MFacConfig, Momentum, MomentumSgdConfig,
+    Neighbourhood, OptimizerEntry, SamConfig, SgdConfig,
 };
 use crate::ConfigError;
 use crate::objective::parameter::Values;
@@ -13,6 +13,7 @@ use crate::objective::{Parameter, Scale};
 pub(crate) fn optimizers() -> Vec<OptimizerEntry> {
     let mut all = vec![adamw(), sgd(), nesterov(), plain_sgd(), lion()];
     all.extend(lion_k());
+    all.extend([sam(), asam(), saf(), mesa(), m_fac()]);
     all
 }
 
@@ -274,6 +275,145 @@ fn lion_k_page() -> OptimizerEntry {
         source: "Chen, Liu, Liang, Liu, ICLR 2024 (arXiv 2310.05898)",
         path: "thalweg::optimizer::lion_k::LionKConfig",
         ..lion()
+    }
+}
+
+fn sharpness_aware(value: Values, neighbourhood: Neighbourhood) -> Result<AnyOptimizer, ConfigError> {
+    let base = MomentumSgdConfig::new()
+        .with_momentum(value("momentum"))
+        .with_weight_decay(value("weight_decay"));
+    let config = SamConfig::new()
+        .with_rho(value("rho"))
+        .with_neighbourhood(neighbourhood);
+    Ok(config.init(base.init()?)?.into())
+}
+
+fn rho(default: f64, range: (f64, f64)) -> Parameter {
+    Parameter {
+        name: "rho",
+        meaning: "radius of the neighbourhood, ρ",
+        default,
+        range,
+        scale: Scale::Logarithmic,
+    }
+}
+
+fn sam() -> OptimizerEntry {
+    let mut parameters = sgd().parameters;
+    parameters.insert(0, rho(0.05, (0.01, 0.5)));
+    OptimizerEntry {
+        name: "sam",
+        title: "SAM on gradient descent with momentum",
+        formula: "a step of sgd from θ with the gradient at θ + ρ g/‖g‖",
+        good_for: &["flat minima", "generalisation", "noisy labels"],
+        cost: "two forward and two backward passes, one number kept per parameter",
+        when: "Training data are few or some labels wrong, and a step may cost twice as much.",
+        when_not: "Time is short: SAF seeks the same at the cost of one pass.",
+        source: "Foret, Kleiner, Mobahi, Neyshabur, ICLR 2021 (arXiv 2010.01412)",
+        parameters,
+        rust: "SamConfig::new().with_rho({rho}).init(thalweg::optimizer::MomentumSgdConfig::new()\
+               .with_momentum({momentum}).with_weight_decay({weight_decay}).init()?)?",
+        path: "thalweg::optimizer::SamConfig",
+        build: |value| sharpness_aware(value, Neighbourhood::Ball),
+        ..sgd()
+    }
+}
+
+fn asam() -> OptimizerEntry {
+    let mut parameters = sgd().parameters;
+    parameters.insert(0, rho(0.5, (0.1, 2.0)));
+    OptimizerEntry {
+        name: "asam",
+        title: "ASAM on gradient descent with momentum",
+        formula: "a step of sgd from θ with the gradient at θ + ρ T²g/‖Tg‖, T = |θ| + 0.01",
+        when: "As SAM, where the sizes of weights differ much between layers: rescaling a layer changes nothing.",
+        source: "Kwon, Kim, Park, Choi, ICML 2021 (arXiv 2102.11600)",
+        parameters,
+        rust: "SamConfig::new().with_rho({rho})\
+               .with_neighbourhood(thalweg::optimizer::Neighbourhood::Adaptive { eta: 0.01 })\
+               .init(thalweg::optimizer::MomentumSgdConfig::new()\
+               .with_momentum({momentum}).with_weight_decay({weight_decay}).init()?)?",
+        build: |value| sharpness_aware(value, Neighbourhood::Adaptive { eta: 0.01 }),
+        ..sam()
+    }
+}
+
+fn saf() -> OptimizerEntry {
+    OptimizerEntry {
+        name: "saf",
+        title: "SAF on gradient descent with momentum",
+        formula: "a step of sgd down cross-entropy and λ τ² KL(past outputs ‖ outputs)",
+        good_for: &["flat minima", "generalisation", "noisy labels"],
+        cost: "as sgd, and past outputs kept per training sample",
+        when: "A flatter minimum is wanted, as SAM finds one, without its second pass.",
+        when_not: "Samples are seen once, or targets are mixed from batch to batch.",
+        source: "Du et al., NeurIPS 2022 (arXiv 2205.14083)",
+        objective: Some("saf"),
+        ..sgd()
+    }
+}
+
+fn mesa() -> OptimizerEntry {
+    OptimizerEntry {
+        name: "mesa",
+        title: "MESA on gradient descent with momentum",
+        formula: "a step of sgd down cross-entropy and λ τ² KL(outputs of averaged weights ‖ outputs)",
+        cost: "as sgd, one more forward pass, and a copy of the weights",
+        when: "As SAF, where past outputs would not fit in memory or samples are not seen again.",
+        when_not: "Training is so short that the average stays near the first weights.",
+        objective: Some("mesa"),
+        ..saf()
+    }
+}
+
+fn m_fac() -> OptimizerEntry {
+    OptimizerEntry {
+        name: "m_fac",
+        title: "M-FAC",
+        formula: "u = F⁻¹g with F = γI + (1/m) Σ g_i g_iᵀ of the last m gradients; θ ← θ − ηv, v ← μv + (1−μ)u",
+        good_for: &["second-order", "natural gradient", "fine-tuning"],
+        cost: "O(d m + m³), m gradients kept",
+        when: "Curvature differs much between directions, and a step's gradient costs more than m numbers per parameter.",
+        when_not: "First-order methods are tuned already and memory is short. The learning rate goes with the dampening.",
+        source: "Frantar, Kurtic, Alistarh, NeurIPS 2021 (arXiv 2107.03356); its defaults are m = 1024, γ = 1e-5",
+        learning_rate: LearningRates {
+            default: 1e-2,
+            range: (1e-3, 1e-1),
+        },
+        parameters: vec![
+            Parameter {
+                name: "dampening",
+                meaning: "dampening γ of the Fisher information",
+                default: 1e-2,
+                range: (1e-3, 1e-1),
+                scale: Scale::Logarithmic,
+            },
+            Parameter {
+                name: "num_gradients",
+                meaning: "gradients m that it is of, rounded",
+                default: 32.0,
+                range: (16.0, 128.0),
+                scale: Scale::Logarithmic,
+            },
+            Parameter {
+                range: (0.0, 0.95),
+                ..momentum()
+            },
+            weight_decay(IN_GRADIENT, 1e-4, (1e-5, 1e-2)),
+        ],
+        objective: None,
+        kernel: None,
+        rust: "MFacConfig::new().with_num_gradients({num_gradients}_f64.round() as usize)\
+               .with_dampening({dampening}).with_momentum({momentum}).with_weight_decay({weight_decay}).init()?",
+        path: "thalweg::optimizer::MFacConfig",
+        build: |value| {
+            let config = MFacConfig::new()
+                .with_num_gradients(value("num_gradients").round() as usize)
+                .with_dampening(value("dampening"))
+                .with_momentum(value("momentum"))
+                .with_weight_decay(value("weight_decay"));
+            Ok(config.init()?.into())
+        },
     }
 }
 

@@ -1,0 +1,3 @@
+//! Networks with fewer weights.
+
+pub mod gradients;
