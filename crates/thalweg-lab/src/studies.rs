@@ -15,6 +15,7 @@ mod lion_k;
 mod m_fac;
 mod msbreg;
 mod rankme;
+mod saf;
 mod susana;
 mod unpg;
 mod z_loss;
@@ -41,6 +42,7 @@ pub fn all() -> &'static [Study] {
         susana::STUDY,
         unpg::STUDY,
         msbreg::STUDY,
+        saf::STUDY,
     ]
 }
 

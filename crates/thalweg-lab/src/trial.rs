@@ -9,6 +9,7 @@ mod evaluation;
 mod source;
 mod training;
 
+pub(crate) use averaging::{Averaging, WeightAverage};
 pub use bags::{BagForming, PartBags, Responses};
 pub(crate) use data::targets;
 pub use data::{DataSpec, ImbalanceKind, NoiseKind, NoiseSpec, Part, Prepared, Scaling};
@@ -97,7 +98,7 @@ pub enum Schedule {
 
 impl Schedule {
     /// Factor of the learning rate in an epoch.
-    fn factor(&self, epoch: usize, epochs: usize) -> f64 {
+    pub(crate) fn factor(&self, epoch: usize, epochs: usize) -> f64 {
         match self {
             Self::Constant => 1.0,
             Self::Drops(drops) => {

@@ -7,7 +7,7 @@ use thalweg::optimizer::{follow, target_of};
 use crate::model::Network;
 
 /// The average `v ← β v + (1 − β) θ`, from the first weights on.
-pub(super) struct WeightAverage {
+pub(crate) struct WeightAverage {
     network: Network,
     decay: f64,
 }
@@ -29,7 +29,7 @@ impl WeightAverage {
 }
 
 /// A network beside the average of its weights.
-pub(super) struct Averaging<'a> {
+pub(crate) struct Averaging<'a> {
     pub network: &'a Network,
     pub average: Option<&'a WeightAverage>,
 }

@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Tensor};
 
-use crate::optimizer::{Evaluation, flat_gradients, with_flat_parameters};
+use crate::optimizer::{Evaluation, flat_gradients, flat_parameters, with_flat_parameters};
 
 /// A loss over parameters, in f64.
 pub trait Landscape {
@@ -18,18 +18,24 @@ pub trait Landscape {
         self.gradient(at, &mut vec![0.0; at.len()])
     }
 
+    /// How far [`hessian_product`](Self::hessian_product) goes to both sides, beside the size of the parameters.
+    ///
+    /// By default `h = ε^⅓ ≈ 6e-6`, for smooth losses.
+    fn difference(&self) -> f64 {
+        f64::EPSILON.cbrt()
+    }
+
     /// The Hessian times a direction, into `product`.
     ///
-    /// By central differences of the gradient with a step of relative size `h = ε^⅓ ≈ 6e-6`: two gradients, and an error of
-    /// `h²/6` of the fourth derivative along the direction plus about `ε/h ≈ 4e-11` of the gradient. Where the loss is only
-    /// piecewise smooth (ReLU), it is the Hessian of the piece but for kinks within the step.
+    /// By central differences of the gradient: two of them, and an error of `h²/6` of the fourth derivative along the
+    /// direction plus about `ε/h` of the gradient, 4e-11 of it by default.
     fn hessian_product(&self, at: &[f64], direction: &[f64], product: &mut [f64]) {
         let length = norm(direction);
         if length == 0.0 {
             product.fill(0.0);
             return;
         }
-        let step = f64::EPSILON.cbrt() * (1.0 + norm(at) / (at.len() as f64).sqrt());
+        let step = self.difference() * (1.0 + norm(at) / (at.len() as f64).sqrt());
         let moved = |sign: f64| -> Vec<f64> {
             let pairs = at.iter().zip(direction);
             pairs.map(|(w, d)| w + sign * step / length * d).collect()
@@ -44,6 +50,10 @@ pub trait Landscape {
 }
 
 /// The loss of a module: `evaluate` of it with other parameters in place. Parameters outside autodiff stay.
+///
+/// Modules are seldom smooth: between kinks of ReLU their Hessian is that of the piece they are on, and a kink within the
+/// step of a difference would show as a curvature of its jump over the step. [`Landscape::difference`] is therefore 1e-10,
+/// which few of some ten thousand kinks are near enough to; rounding then leaves about 1e-6 of the gradient.
 pub struct ModuleLandscape<M, E> {
     module: M,
     evaluate: E,
@@ -54,7 +64,7 @@ impl<M: Module, E: Fn(&M) -> Evaluation> ModuleLandscape<M, E> {
     /// Of a module, whose float parameters become f64: inputs that `evaluate` gives it are to be f64 as well.
     pub fn new(module: M, evaluate: E) -> Self {
         let module = module.map(&mut InDoublePrecision);
-        let dimension = crate::optimizer::flat_parameters::<f64, M>(&module).len();
+        let dimension = flat_parameters::<f64, M>(&module).len();
         Self {
             module,
             evaluate,
@@ -64,7 +74,7 @@ impl<M: Module, E: Fn(&M) -> Evaluation> ModuleLandscape<M, E> {
 
     /// The parameters of the module.
     pub fn parameters(&self) -> Vec<f64> {
-        crate::optimizer::flat_parameters(&self.module)
+        flat_parameters(&self.module)
     }
 }
 
@@ -94,6 +104,10 @@ impl<M: Module, E: Fn(&M) -> Evaluation> Landscape for ModuleLandscape<M, E> {
         let Evaluation { value, gradients } = (self.evaluate)(&module);
         gradient.copy_from_slice(&flat_gradients::<f64, M>(&module, &gradients));
         value
+    }
+
+    fn difference(&self) -> f64 {
+        1e-10
     }
 }
 

@@ -95,17 +95,17 @@ impl Saf {
     ///
     /// # Errors
     /// When it cannot be laid out.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, HistoryError> {
-        self.history.to_bytes()
+    pub fn state(&self) -> Result<Vec<u8>, HistoryError> {
+        self.history.state()
     }
 
     /// The same objective, remembering what the one did that the bytes are of.
     ///
     /// # Errors
     /// When the bytes are of no such objective, or of one of another lag, temperature or memory.
-    pub fn from_bytes(self, bytes: &[u8]) -> Result<Self, HistoryError> {
+    pub fn with_state(self, bytes: &[u8]) -> Result<Self, HistoryError> {
         Ok(Self {
-            history: self.history.from_bytes(bytes)?,
+            history: self.history.with_state(bytes)?,
             ..self
         })
     }

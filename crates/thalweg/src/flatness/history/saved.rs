@@ -108,7 +108,7 @@ impl OutputHistory {
     ///
     /// # Errors
     /// When the file cannot be laid out.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, HistoryError> {
+    pub fn state(&self) -> Result<Vec<u8>, HistoryError> {
         let mut tensors = Vec::new();
         for (at, slot) in self.slots.iter().enumerate() {
             tensors.push((format!("{at}.written"), numbers(&slot.written, 1)));
@@ -142,7 +142,7 @@ impl OutputHistory {
     ///
     /// # Errors
     /// When the bytes are of no history, or of one of another lag, temperature or kind.
-    pub fn from_bytes(self, bytes: &[u8]) -> Result<Self, HistoryError> {
+    pub fn with_state(self, bytes: &[u8]) -> Result<Self, HistoryError> {
         let (_, metadata) = SafeTensors::read_metadata(bytes)?;
         let file = SafeTensors::deserialize(bytes)?;
         for (name, own) in [

@@ -51,7 +51,7 @@ proptest! {
             }
             said.push(visits);
             for id in 0..samples {
-                let then = epoch.checked_sub(lag).and_then(|then| said[then][id].clone());
+                let then = epoch.checked_sub(lag).and_then(|then| said[then].get(id)?.clone());
                 prop_assert_eq!(recalled(&history, epoch, id, 3), then);
             }
         }
@@ -70,9 +70,9 @@ proptest! {
         for epoch in 0..epochs {
             history.record(epoch, &[3, 0, epoch], &logits(3, 4, seed + epoch as u64, dtype));
         }
-        let bytes = history.to_bytes().unwrap();
-        let loaded = new().from_bytes(&bytes).unwrap();
-        prop_assert_eq!(loaded.to_bytes().unwrap().len(), bytes.len());
+        let bytes = history.state().unwrap();
+        let loaded = new().with_state(&bytes).unwrap();
+        prop_assert_eq!(loaded.state().unwrap().len(), bytes.len());
         for epoch in epochs..epochs + 4 {
             for id in 0..6 {
                 prop_assert_eq!(recalled(&loaded, epoch, id, 4), recalled(&history, epoch, id, 4));
@@ -151,8 +151,8 @@ fn memory_is_as_said() {
 fn bytes_of_something_else_are_refused() {
     let mut history = OutputHistory::new(2, PastOutputs::Full, 5.0);
     history.record(0, &[0], &logits(1, 3, 0, DType::F32));
-    let bytes = history.to_bytes().unwrap();
-    let refused = |history: OutputHistory, bytes: &[u8]| history.from_bytes(bytes).unwrap_err().to_string();
+    let bytes = history.state().unwrap();
+    let refused = |history: OutputHistory, bytes: &[u8]| history.with_state(bytes).unwrap_err().to_string();
     let other = OutputHistory::new(3, PastOutputs::Full, 5.0);
     assert_eq!(
         refused(other, &bytes),

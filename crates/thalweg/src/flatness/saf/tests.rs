@@ -179,8 +179,8 @@ fn a_resumed_training_goes_on_to_the_same_bits() {
         for cut in 0..EPOCHS {
             let mut first = config.init().unwrap();
             let (model, _) = trained(&mut first, scores(2), 0..cut);
-            let bytes = first.to_bytes().unwrap();
-            let mut second = config.init().unwrap().from_bytes(&bytes).unwrap();
+            let bytes = first.state().unwrap();
+            let mut second = config.init().unwrap().with_state(&bytes).unwrap();
             let (model, _) = trained(&mut second, model, cut..EPOCHS);
             assert_eq!(
                 weights(&model),

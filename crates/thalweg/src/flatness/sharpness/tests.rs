@@ -255,7 +255,7 @@ fn a_module_is_measured_as_the_same_function_in_closed_form() {
     let weights: Vec<f64> = (0..12).map(|at| there[at % 4 * 3 + at / 4]).collect();
     assert_eq!(landscape.dimension(), 12);
     assert!((landscape.loss(&there) - exact.loss(&weights)).abs() < 1e-12);
-    let rise = |a: f64, b: f64| assert!((a - b).abs() < 1e-8 * (1.0 + b.abs()), "{a} for {b}");
+    let rise = |a: f64, b: f64| assert!((a - b).abs() < 1e-12 * (1.0 + b.abs()), "{a} for {b}");
     rise(
         sam_sharpness(&landscape, &there, 0.1),
         sam_sharpness(&exact, &weights, 0.1),
@@ -264,9 +264,15 @@ fn a_module_is_measured_as_the_same_function_in_closed_form() {
         worst_case_sharpness(&landscape, &there, 0.5, 8),
         worst_case_sharpness(&exact, &weights, 0.5, 8),
     );
-    rise(
-        top_eigenvalue(&landscape, &there, Convergence::default(), &mut stream()),
+    // Differences over so small a step leave some of their digits.
+    let curvature = |a: f64, b: f64| assert!((a - b).abs() < 1e-5 * (1.0 + b.abs()), "{a} for {b}");
+    let coarse = Convergence {
+        tolerance: 1e-4,
+        ..Convergence::default()
+    };
+    curvature(
+        top_eigenvalue(&landscape, &there, coarse, &mut stream()),
         top_eigenvalue(&exact, &weights, Convergence::default(), &mut stream()),
     );
-    rise(hessian_trace(&landscape, &there), hessian_trace(&exact, &weights));
+    curvature(hessian_trace(&landscape, &there), hessian_trace(&exact, &weights));
 }
