@@ -1,7 +1,7 @@
 //! Optimisers that step all parameters of any burn module through one fused pass each: AdamW, SGD (plain, heavy ball,
-//! Nesterov), Lion, and [Lion-K](lion_k).
+//! Nesterov), Lion, and [Lion-K](lion_k). [`MFac`] steps all parameters of a module as one vector.
 //!
-//! Each is an [`Optimizer`](burn::optim::Optimizer) of burn's, so that a [`ModuleOptimizer`](burn::optim::ModuleOptimizer)
+//! Each of the others is an [`Optimizer`](burn::optim::Optimizer) of burn's, so that a [`ModuleOptimizer`](burn::optim::ModuleOptimizer)
 //! gives it parameter groups, gradient clipping, learning-rate schedules and records. On CPU tensors the kernels of
 //! [`thalweg_kernels::optimizer`] change parameters and state in place, without a copy where nothing else holds them (a clone
 //! of the module does); elsewhere the same formula runs as tensor operations. Conventions and defaults are PyTorch's; the
