@@ -13,6 +13,7 @@ mod eval;
 mod failure;
 mod layout;
 mod list;
+mod prune;
 mod read_args;
 mod run_args;
 mod show;
@@ -39,6 +40,7 @@ struct Cli {
 enum Command {
     Compare(Box<compare::Args>),
     Distill(Box<distill::Args>),
+    Prune(Box<prune::Args>),
     Study(study::Args),
     Calibrate(Box<calibrate::Args>),
     Diagnose(diagnose::Args),
@@ -64,6 +66,7 @@ fn run(cli: Cli) -> miette::Result<()> {
     match cli.command {
         Some(Command::Compare(args)) => compare::run(*args),
         Some(Command::Distill(args)) => distill::run(*args),
+        Some(Command::Prune(args)) => prune::run(*args),
         Some(Command::Study(args)) => study::run(args),
         Some(Command::Calibrate(args)) => calibrate::run(*args),
         Some(Command::Diagnose(args)) => diagnose::run(args),

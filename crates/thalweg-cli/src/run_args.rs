@@ -95,6 +95,8 @@ pub fn failed(error: LabError) -> Report {
             .into(),
         LabError::Build(_)
         | LabError::Config(_)
+        | LabError::Curvature(_)
+        | LabError::Model(_)
         | LabError::Calibration(_)
         | LabError::Embeddings { .. }
         | LabError::Plan(_)

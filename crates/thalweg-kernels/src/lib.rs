@@ -20,6 +20,7 @@
 //! - [`optimizer`]: steps of optimisers over flat slices;
 //! - [`row_norms`]: norms of rows and their gradient;
 //! - [`lanes`]: sums, maxima and exponentials over a row, as vector code;
+//! - [`trajectory`]: divergence of scores from their past, added to a loss of them;
 //! - [`unit_rows`]: rows brought to length 1 and the gradient through that;
 //! - [`real`]: the two float types and their vectorisable exponential;
 //! - [`simd`]: which instruction set a kernel runs on;
@@ -52,4 +53,5 @@ pub mod scaled_softmax;
 pub mod simd;
 pub mod sorting;
 pub mod spherical;
+pub mod trajectory;
 pub mod unit_rows;

@@ -16,7 +16,7 @@ use crate::matrix::{Matrix, MatrixMut, Work, multiply, multiply_into};
 use crate::real::Real;
 
 /// Columns of a block where rows are multiplied with each other.
-const PANEL: usize = 4096;
+const PANEL: usize = 1024;
 
 /// Columns of a block where rows meet a vector, which stays in the nearest cache.
 const BLOCK: usize = 4096;

@@ -1,5 +1,5 @@
 //! Steps of optimisers over flat slices, each one pass over parameters, gradient and state: [`AdamW`], [`Sgd`],
-//! [`MomentumSgd`], [`Lion`]; and the moving average of parameters, [`Average`].
+//! [`MomentumSgd`], [`Lion`]; the moving average of parameters, [`Average`]; and the step up a gradient, [`Ascent`].
 //!
 //! The caller owns the state: slices as long as the parameters, zero before the first step. Nothing is allocated. Numbers
 //! equal those of PyTorch's optimisers to rounding. What is not a number stays so in the parameter it touches.
@@ -8,6 +8,7 @@
 //! the number of threads nor on the processor.
 
 mod adamw;
+mod ascent;
 mod average;
 mod lion;
 mod sgd;
@@ -15,6 +16,7 @@ mod sgd;
 mod tests;
 
 pub use adamw::AdamW;
+pub use ascent::{Ascent, Length, Metric};
 pub use average::Average;
 pub use lion::Lion;
 pub use sgd::{Momentum, MomentumSgd, Sgd};

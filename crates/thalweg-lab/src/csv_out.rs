@@ -10,36 +10,60 @@
 
 use std::fmt::Write;
 
-use crate::results::Comparison;
+use crate::pruning::Pruning;
+use crate::results::{Comparison, Summary};
 
 /// The first line.
 pub const HEADER: &str = "noise,objective,seed,metric,value";
+
+/// The first line of a comparison of ways to prune: what weights were ranked by (`dense` before pruning), steps, the share
+/// that was to be 0, and the rest as above.
+pub const PRUNING_HEADER: &str = "method,recomputations,sparsity,seed,metric,value";
 
 /// The comparison as CSV (RFC 4180, but with bare line feeds), header first.
 pub fn csv(comparison: &Comparison) -> String {
     let mut out = format!("{HEADER}\n");
     for condition in &comparison.conditions {
         for entry in &condition.entries {
+            let start = format!("{},{}", condition.noise, cell(&entry.name));
             let timing = std::iter::once(("seconds_per_epoch", &entry.seconds_per_epoch));
             let metrics = entry
                 .metrics
                 .iter()
                 .map(|(name, summary)| (name.as_str(), summary));
-            for (metric, summary) in metrics.chain(timing) {
-                for (seed, value) in summary.values.iter().enumerate() {
-                    let value = if value.is_finite() {
-                        value.to_string()
-                    } else {
-                        String::new()
-                    };
-                    let (name, metric) = (cell(&entry.name), cell(metric));
-                    writeln!(out, "{},{name},{seed},{metric},{value}", condition.noise)
-                        .expect("writing to a string succeeds");
-                }
-            }
+            rows(&mut out, &start, metrics.chain(timing));
         }
     }
     out
+}
+
+/// The same of a comparison of ways to prune.
+pub fn pruning(found: &Pruning) -> String {
+    let mut out = format!("{PRUNING_HEADER}\n");
+    let before = format!("dense,0,{}", found.protocol.sparsity_before);
+    let named = |(name, summary)| (String::as_str(name), summary);
+    rows(&mut out, &before, found.dense.iter().map(named));
+    for way in &found.ways {
+        for point in &way.points {
+            let start = format!("{},{},{}", way.method, way.recomputations, point.sparsity);
+            rows(&mut out, &start, point.metrics.iter().map(named));
+        }
+    }
+    out
+}
+
+/// A row for each metric and seed.
+fn rows<'a>(out: &mut String, start: &str, metrics: impl Iterator<Item = (&'a str, &'a Summary)>) {
+    for (metric, summary) in metrics {
+        for (seed, value) in summary.values.iter().enumerate() {
+            let value = if value.is_finite() {
+                value.to_string()
+            } else {
+                String::new()
+            };
+            writeln!(out, "{start},{seed},{},{value}", cell(metric)).expect("writing to a string succeeds");
+        }
+    }
 }
 
 fn cell(text: &str) -> String {
@@ -53,7 +77,7 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::fixture::{large, small};
+    use crate::report::fixture::{self, large, small};
 
     #[test]
     fn every_value_has_a_row() {
@@ -73,6 +97,19 @@ mod tests {
         let text = csv(&small());
         assert!(text.lines().any(|line| line.ends_with(",auroc,")), "{text}");
         assert!(!text.contains("NaN"));
+    }
+
+    #[test]
+    fn every_way_to_prune_has_its_rows() {
+        let found = fixture::pruning(3);
+        let text = pruning(&found);
+        let mut lines = text.lines();
+        assert_eq!(lines.next(), Some(PRUNING_HEADER));
+        // Five metrics, three ways to two sparsities and the network before.
+        assert_eq!(lines.count(), 3 * 5 * (3 * 2 + 1));
+        let value = found.ways[2].points[1].accuracy().values[1];
+        assert!(text.contains(&format!("\nm_fac,8,0.9,1,accuracy,{value}\n")));
+        assert!(text.contains("\nmagnitude,1,0.7,0,predicted_loss_increase,\n"));
     }
 
     #[test]

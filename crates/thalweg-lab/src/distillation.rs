@@ -7,6 +7,7 @@ mod mlp;
 mod plan;
 mod teacher;
 
-pub use mlp::Mlp;
+pub use mlp::{Mlp, MlpError};
 pub use plan::{Checked, Method, Plan, step_drops, teacher_trial};
+pub(crate) use plan::{data_spec, default_epochs};
 pub use teacher::{Teacher, TeacherError};

@@ -7,6 +7,7 @@ use thalweg_data::DataError;
 
 use crate::distillation::TeacherError;
 use crate::metrics::MetricError;
+use crate::pruning::ModelFileError;
 use crate::store::StoreError;
 
 /// Why a comparison or study did not come to its end.
@@ -69,6 +70,9 @@ pub enum LabError {
     /// A teacher could not be read.
     #[error(transparent)]
     Teacher(#[from] TeacherError),
+    /// A network to prune could not be read.
+    #[error(transparent)]
+    Model(#[from] ModelFileError),
     /// A file could not be written.
     #[error("cannot write {path}: {source}")]
     Write {

@@ -4,6 +4,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
+use crate::pruning::Pruning;
 use crate::results::Comparison;
 use crate::{LabError, csv_out, report};
 
@@ -23,23 +26,46 @@ pub struct Written {
 /// # Errors
 /// When a file cannot be written.
 pub fn write(comparison: &Comparison, out: &Path) -> Result<Written, LabError> {
-    let folder = new_folder(comparison, out)?;
+    let folder = new_folder(&comparison.data.name, &comparison.started, out)?;
+    files(
+        &folder,
+        comparison,
+        report::html(comparison),
+        csv_out::csv(comparison),
+    )
+}
+
+/// The same of a comparison of ways to prune.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_pruning(found: &Pruning, out: &Path) -> Result<Written, LabError> {
+    let folder = new_folder(&found.data.name, &found.started, out)?;
+    files(
+        &folder,
+        found,
+        report::pruning_html(found),
+        csv_out::pruning(found),
+    )
+}
+
+fn files(folder: &Path, record: &impl Serialize, report: String, csv: String) -> Result<Written, LabError> {
     let files = Written {
         report: folder.join("report.html"),
         csv: folder.join("results.csv"),
         json: folder.join("comparison.json"),
     };
-    let json = serde_json::to_string_pretty(comparison).map_err(crate::store::StoreError::from)?;
-    whole(&files.report, report::html(comparison))?;
-    whole(&files.csv, csv_out::csv(comparison))?;
+    let json = serde_json::to_string_pretty(record).map_err(crate::store::StoreError::from)?;
+    whole(&files.report, report)?;
+    whole(&files.csv, csv)?;
     whole(&files.json, &json)?;
     Ok(files)
 }
 
-fn new_folder(comparison: &Comparison, out: &Path) -> Result<PathBuf, LabError> {
+fn new_folder(name: &str, started: &str, out: &Path) -> Result<PathBuf, LabError> {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    let name: String = comparison.data.name.chars().map(plain).collect();
-    let time: String = comparison.started.chars().filter(char::is_ascii_digit).collect();
+    let name: String = name.chars().map(plain).collect();
+    let time: String = started.chars().filter(char::is_ascii_digit).collect();
     for number in 1.. {
         let suffix = if number == 1 {
             String::new()

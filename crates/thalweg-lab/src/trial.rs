@@ -2,6 +2,7 @@
 //! one is an [`Outcome`], and its specification is the key it is found by.
 
 mod alignment;
+mod averaging;
 mod bags;
 mod data;
 mod evaluation;
@@ -13,6 +14,7 @@ pub(crate) use data::targets;
 pub use data::{DataSpec, ImbalanceKind, NoiseKind, NoiseSpec, Part, Prepared, Scaling};
 pub(crate) use evaluation::scores;
 pub use source::{DistillationSpec, Source};
+pub(crate) use training::train_on;
 pub use training::{Trained, run, train};
 
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ use crate::optimizer::OptimizerEntry;
 use crate::quantity::Quantity;
 use crate::{
     aggregate, calibration, classification, compression, contrastive, curvature, diagnostics, distillation,
-    few_shot, metric_learning, optimizer, robustness, self_supervised, verification,
+    few_shot, flatness, metric_learning, optimizer, robustness, self_supervised, verification,
 };
 
 /// All objectives, families in order.
@@ -24,6 +24,7 @@ pub fn objectives() -> &'static [ObjectiveEntry] {
         [
             classification::objectives(),
             robustness::objectives(),
+            flatness::objectives(),
             aggregate::objectives(),
             distillation::objectives(),
             contrastive::objectives(),
@@ -67,6 +68,7 @@ pub fn quantities() -> &'static [Quantity] {
         [
             ("classification", classification::quantities()),
             ("robustness", robustness::quantities()),
+            ("flatness", flatness::quantities()),
             ("aggregate", aggregate::quantities()),
             ("calibration", calibration::quantities()),
             ("distillation", distillation::quantities()),

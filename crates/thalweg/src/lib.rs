@@ -6,6 +6,7 @@
 //!   `init()`, and `forward(...)` on burn tensors of either float type, on any backend.
 //! - What is fitted to a trained classifier so that its probabilities mean what they say: [`calibration`].
 //! - What networks are made of and trained with, at the speed of the kernels: [`layers`], [`optimizer`].
+//! - Objectives that find flat minima, and how flat one is: [`flatness`].
 //! - Embeddings by which labels are alike: [`metric_learning`].
 //! - Losses of two views of a sample, without labels or negatives: [`self_supervised`].
 //! - Losses of episodes of a few labelled samples: [`few_shot`].
@@ -43,6 +44,7 @@ pub mod curvature;
 pub mod diagnostics;
 pub mod distillation;
 pub mod few_shot;
+pub mod flatness;
 pub mod layers;
 pub mod metric_learning;
 pub mod objective;

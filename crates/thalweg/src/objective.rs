@@ -32,6 +32,12 @@ pub trait Model {
     /// The same scores with the parameters held constant: gradients for the inputs only, at half the cost.
     fn frozen(&self, inputs: Tensor<2>) -> Tensor<2>;
 
+    /// Scores `[batch, classes]` of the exponential average of its weights, as a trained model gives them and without
+    /// gradients; none where no average is kept.
+    fn averaged(&self, _inputs: Tensor<2>) -> Option<Tensor<2>> {
+        None
+    }
+
     /// Its two heads, where it has two.
     fn dual_head(&self) -> Option<&dyn DualHead> {
         None

@@ -1,7 +1,9 @@
 //! Optimisers that step all parameters of any burn module through one fused pass each: AdamW, SGD (plain, heavy ball,
-//! Nesterov), Lion, and [Lion-K](lion_k). [`MFac`] steps all parameters of a module as one vector.
+//! Nesterov), Lion, and [Lion-K](lion_k); [`Sam`], which looks at the gradient twice a step and leaves the step to any of them;
+//! and [`MFac`], which takes all parameters as one vector. What steps a module, whichever it is, is a [`WholeOptimizer`];
+//! what the catalogue says of each is an [`OptimizerEntry`].
 //!
-//! Each of the others is an [`Optimizer`](burn::optim::Optimizer) of burn's, so that a [`ModuleOptimizer`](burn::optim::ModuleOptimizer)
+//! All but the last two are an [`Optimizer`](burn::optim::Optimizer) of burn's, so that a [`ModuleOptimizer`](burn::optim::ModuleOptimizer)
 //! gives it parameter groups, gradient clipping, learning-rate schedules and records. On CPU tensors the kernels of
 //! [`thalweg_kernels::optimizer`] change parameters and state in place, without a copy where nothing else holds them (a clone
 //! of the module does); elsewhere the same formula runs as tensor operations. Conventions and defaults are PyTorch's; the
@@ -24,23 +26,27 @@
 //! ```
 
 mod adamw;
+mod average;
 mod entry;
 mod flat;
 mod lion;
 pub mod lion_k;
 mod m_fac;
 mod pages;
+mod sam;
 mod sgd;
 #[cfg(test)]
 mod tests;
 mod whole;
 
 pub use adamw::{AdamW, AdamWConfig, AdamWState};
+pub use average::{averaged, follow, target_of};
 pub use entry::{AnyOptimizer, LearningRates, OptimizerEntry, OptimizerError};
 pub use flat::{flat_gradients, flat_parameters, with_flat_parameters};
 pub use lion::{Lion, LionConfig};
 pub use m_fac::{MFac, MFacConfig, MFacStep, WindowElement};
 pub(crate) use pages::optimizers;
+pub use sam::{Neighbourhood, Perturbation, Sam, SamConfig};
 pub use sgd::{Momentum, MomentumSgd, MomentumSgdConfig, Sgd, SgdConfig};
 pub use whole::{Evaluation, StateError, WholeOptimizer};
 

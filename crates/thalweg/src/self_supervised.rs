@@ -21,6 +21,7 @@ mod target_network;
 mod unit_views;
 mod vicreg;
 
+pub use crate::optimizer::{averaged, follow, target_of};
 pub use barlow_twins::{BarlowTwinsLoss, BarlowTwinsLossConfig};
 pub use brownian::{BrownianDiffusiveLoss, Kicks};
 pub use byol::{Byol, ByolConfig, byol_loss};
@@ -32,7 +33,7 @@ pub use multiview_centroid::{CentroidForm, MultiviewCentroidLoss, MultiviewCentr
 pub use predictor::{Predictor, PredictorConfig, PredictorNorm};
 pub use sim_siam::{SimSiam, SimSiamConfig, sim_siam_loss};
 pub use singular_value::{SingularForm, SingularValueLoss, SingularValueLossConfig};
-pub use target_network::{TargetMomentum, averaged, byol_momentum, follow, target_of};
+pub use target_network::{TargetMomentum, byol_momentum};
 pub use vicreg::{VicRegLoss, VicRegLossConfig};
 
 use burn::tensor::Tensor;

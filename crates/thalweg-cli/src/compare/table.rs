@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use thalweg_lab::metrics::{self, CATALOGUE, Metric};
 use thalweg_lab::output::Written;
-use thalweg_lab::results::{Comparison, Condition, Difference, Entry, Finding};
+use thalweg_lab::results::{Comparison, Condition, Difference, Entry, Finding, Recommendation};
 
 use super::shown;
 use crate::layout::{FAINT, NAME, TITLE, heading, padded, rust, styled, width, wrapped};
@@ -42,7 +42,7 @@ pub fn write(out: &mut dyn Write, comparison: &Comparison, written: &Written) ->
         all_metrics(out, condition)?;
     }
     writeln!(out)?;
-    recommendation(out, comparison)?;
+    recommendation(out, &comparison.recommendation)?;
     writeln!(out)?;
     writeln!(out, "{}  {}", styled(FAINT, "report "), shown(&written.report))?;
     writeln!(out, "{}  {}", styled(FAINT, "numbers"), shown(&written.csv))
@@ -279,8 +279,11 @@ fn cell(entry: &Entry, metric: &Metric) -> String {
     }
 }
 
-fn recommendation(out: &mut dyn Write, comparison: &Comparison) -> io::Result<()> {
-    let recommendation = &comparison.recommendation;
+/// What follows, why, and the Rust that does it.
+///
+/// # Errors
+/// When writing fails.
+pub fn recommendation(out: &mut dyn Write, recommendation: &Recommendation) -> io::Result<()> {
     for line in wrapped(&recommendation.sentence, width()) {
         writeln!(out, "{}", styled(TITLE, &line))?;
     }

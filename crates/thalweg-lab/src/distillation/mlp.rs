@@ -11,7 +11,6 @@ use safetensors::{Dtype, SafeTensors};
 use thalweg_data::Dataset;
 use thalweg_data::standardize::Standardizer;
 
-use super::TeacherError;
 use crate::model::{Activation, LayerWeights, ModelSpec, Network, Normalization, ScoreForm};
 
 /// Samples scored at once.
@@ -19,6 +18,44 @@ const CHUNK: usize = 1024;
 
 /// Name of the metadata that says what follows each hidden layer.
 const ACTIVATION: &str = "activation";
+
+/// Why tensors are no perceptron, or not one for some data.
+#[derive(Debug, thiserror::Error)]
+pub enum MlpError {
+    /// No safetensors.
+    #[error("is no safetensors file, or a damaged one: {0}")]
+    Damaged(String),
+    /// A tensor that cannot be used.
+    #[error("`{name}` {problem}")]
+    Tensor {
+        /// The tensor.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No tensors.
+    #[error("holds no layers")]
+    NoLayers,
+    /// An activation that is not known.
+    #[error("its metadata says activation `{0}`; relu and tanh are known")]
+    Activation(String),
+    /// A network of other data.
+    #[error("{what} {found}, and the data has {expected}")]
+    Mismatch {
+        /// What does not fit, with its verb.
+        what: &'static str,
+        /// The network's number.
+        found: usize,
+        /// The data's.
+        expected: usize,
+    },
+}
+
+impl MlpError {
+    pub(super) fn damaged(error: safetensors::SafeTensorError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
 
 /// The linear layers of a perceptron and what stands between them.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +66,7 @@ pub struct Mlp {
 
 impl Mlp {
     /// Of a trained network, its inputs' scaling folded in.
-    pub(super) fn of_network(
+    pub(crate) fn of_network(
         network: &Network,
         activation: Activation,
         scaler: Option<&Standardizer>,
@@ -51,16 +88,53 @@ impl Mlp {
         self.layers.last().map_or(0, LayerWeights::outputs)
     }
 
-    /// In words, such as `mlp 64-256-256-10, ReLU`.
-    pub fn describe(&self) -> String {
+    /// What network it is.
+    pub fn spec(&self) -> ModelSpec {
         let hidden = self.layers[..self.layers.len() - 1].iter();
-        let spec = ModelSpec::Mlp {
+        ModelSpec::Mlp {
             hidden: hidden.map(LayerWeights::outputs).collect(),
             activation: self.activation,
             normalization: Normalization::None,
             scores: ScoreForm::ByClass,
-        };
-        spec.describe(&[self.inputs()], self.classes())
+        }
+    }
+
+    /// In words, such as `mlp 64-256-256-10, ReLU`.
+    pub fn describe(&self) -> String {
+        self.spec().describe(&[self.inputs()], self.classes())
+    }
+
+    /// The same as a network of the workbench, for features as they are read.
+    pub(crate) fn network(&self, device: &Device) -> Network {
+        Network::of_layers(&self.layers, self.activation, device)
+    }
+
+    /// Checks that it reads what samples of `dataset` are and scores its classes.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub(crate) fn check_fits(&self, dataset: &Dataset) -> Result<(), MlpError> {
+        for (what, found, expected) in [
+            (
+                "the number of features it reads is",
+                self.inputs(),
+                dataset.width(),
+            ),
+            (
+                "the number of classes it scores is",
+                self.classes(),
+                dataset.classes.len(),
+            ),
+        ] {
+            if found != expected {
+                return Err(MlpError::Mismatch {
+                    what,
+                    found,
+                    expected,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Logits of all samples, row-major `[samples, classes]`.
@@ -136,11 +210,20 @@ impl Mlp {
             .expect("a few names make no large header")
     }
 
+    /// From a safetensors file.
+    ///
+    /// # Errors
+    /// When it is damaged, or its tensors are not the layers of a perceptron, each as wide as the one before.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MlpError> {
+        let tensors = SafeTensors::deserialize(bytes).map_err(MlpError::damaged)?;
+        Self::from_tensors(bytes, &tensors)
+    }
+
     /// From the tensors of a safetensors file.
     ///
     /// # Errors
     /// When they are not the layers of a perceptron, each as wide as the one before.
-    pub(super) fn from_tensors(bytes: &[u8], tensors: &SafeTensors) -> Result<Self, TeacherError> {
+    pub(super) fn from_tensors(bytes: &[u8], tensors: &SafeTensors) -> Result<Self, MlpError> {
         let mut names: Vec<&str> = tensors.names();
         names.sort_by_key(|name| natural(name));
         let mut layers = Vec::new();
@@ -150,7 +233,7 @@ impl Mlp {
                 if bias_of.is_some_and(|weight| names.contains(&weight.as_str())) {
                     continue;
                 }
-                return Err(TeacherError::Tensor {
+                return Err(MlpError::Tensor {
                     name: (*name).to_owned(),
                     problem: "is no weight or bias of a linear layer".to_owned(),
                 });
@@ -162,14 +245,14 @@ impl Mlp {
                 false => vec![0.0; weight.shape[0]],
             };
             if bias.len() != weight.shape[0] {
-                return Err(TeacherError::Tensor {
+                return Err(MlpError::Tensor {
                     name: (*name).to_owned(),
                     problem: format!("has {} outputs and a bias of {}", weight.shape[0], bias.len()),
                 });
             }
             let before = layers.last().map(LayerWeights::outputs);
             if before.is_some_and(|outputs| outputs != weight.shape[1]) {
-                return Err(TeacherError::Tensor {
+                return Err(MlpError::Tensor {
                     name: (*name).to_owned(),
                     problem: format!(
                         "reads {} numbers, and the layer before it gives {}",
@@ -184,7 +267,7 @@ impl Mlp {
             });
         }
         if layers.is_empty() {
-            return Err(TeacherError::NoLayers);
+            return Err(MlpError::NoLayers);
         }
         Ok(Self {
             layers,
@@ -222,8 +305,8 @@ fn natural(name: &str) -> Vec<(u64, String)> {
         .collect()
 }
 
-fn activation(bytes: &[u8]) -> Result<Activation, TeacherError> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(TeacherError::damaged)?;
+fn activation(bytes: &[u8]) -> Result<Activation, MlpError> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(MlpError::damaged)?;
     let metadata = header.metadata().as_ref();
     match metadata
         .and_then(|metadata| metadata.get(ACTIVATION))
@@ -231,7 +314,7 @@ fn activation(bytes: &[u8]) -> Result<Activation, TeacherError> {
     {
         None | Some("relu") => Ok(Activation::Relu),
         Some("tanh") => Ok(Activation::Tanh),
-        Some(other) => Err(TeacherError::Activation(other.to_owned())),
+        Some(other) => Err(MlpError::Activation(other.to_owned())),
     }
 }
 
@@ -245,33 +328,33 @@ pub(super) struct Matrix {
 ///
 /// # Errors
 /// When it has another number of dimensions or holds no finite floats.
-pub(super) fn matrix(name: &str, tensors: &SafeTensors) -> Result<Matrix, TeacherError> {
-    let view = tensors.tensor(name).map_err(TeacherError::damaged)?;
+pub(super) fn matrix(name: &str, tensors: &SafeTensors) -> Result<Matrix, MlpError> {
+    let view = tensors.tensor(name).map_err(MlpError::damaged)?;
     match *view.shape() {
         [rows, columns] if rows > 0 && columns > 0 => Ok(Matrix {
             shape: [rows, columns],
             values: floats(name, &view)?,
         }),
-        _ => Err(TeacherError::Tensor {
+        _ => Err(MlpError::Tensor {
             name: name.to_owned(),
             problem: format!("has shape {:?}; a matrix is needed", view.shape()),
         }),
     }
 }
 
-fn vector(name: &str, tensors: &SafeTensors) -> Result<Vec<f32>, TeacherError> {
-    let view = tensors.tensor(name).map_err(TeacherError::damaged)?;
+fn vector(name: &str, tensors: &SafeTensors) -> Result<Vec<f32>, MlpError> {
+    let view = tensors.tensor(name).map_err(MlpError::damaged)?;
     match view.shape() {
         [_] => floats(name, &view),
-        shape => Err(TeacherError::Tensor {
+        shape => Err(MlpError::Tensor {
             name: name.to_owned(),
             problem: format!("has shape {shape:?}; a bias has one dimension"),
         }),
     }
 }
 
-fn floats(name: &str, view: &TensorView) -> Result<Vec<f32>, TeacherError> {
-    let refuse = |problem: String| TeacherError::Tensor {
+fn floats(name: &str, view: &TensorView) -> Result<Vec<f32>, MlpError> {
+    let refuse = |problem: String| MlpError::Tensor {
         name: name.to_owned(),
         problem,
     };
@@ -312,14 +395,9 @@ mod tests {
         }
     }
 
-    fn read(bytes: &[u8]) -> Result<Mlp, TeacherError> {
-        let tensors = SafeTensors::deserialize(bytes).map_err(TeacherError::damaged)?;
-        Mlp::from_tensors(bytes, &tensors)
-    }
-
     #[test]
     fn written_and_read_it_is_the_same() {
-        assert_eq!(read(&mlp().to_bytes()).unwrap(), mlp());
+        assert_eq!(Mlp::from_bytes(&mlp().to_bytes()).unwrap(), mlp());
         assert_eq!(mlp().describe(), "mlp 64-5-4-10, tanh");
     }
 
@@ -353,7 +431,7 @@ mod tests {
             let metadata =
                 metadata.map(|word| [(ACTIVATION.to_owned(), word.to_owned())].into_iter().collect());
             let file = safetensors::serialize([(name, view)], metadata).unwrap();
-            read(&file).err().map(|error| error.to_string())
+            Mlp::from_bytes(&file).err().map(|error| error.to_string())
         };
         assert_eq!(one("0.weight", vec![3, 4], None), None);
         let refused = |name: &str, shape, metadata| one(name, shape, metadata).unwrap();

@@ -103,12 +103,18 @@ pub fn teacher_trial(
     spec
 }
 
-fn data_spec(fingerprint: String) -> DataSpec {
+/// All but the test split to train on.
+pub(crate) fn data_spec(fingerprint: String) -> DataSpec {
     DataSpec {
         test_fraction: TEST_FRACTION,
         test_seed: TEST_SEED,
         ..DataSpec::new(fingerprint)
     }
+}
+
+/// Epochs over a training split of so many samples where nothing is said.
+pub(crate) fn default_epochs(samples: usize) -> usize {
+    by_size(SAMPLES_SEEN, samples)
 }
 
 fn by_size(seen: usize, samples: usize) -> usize {
@@ -156,7 +162,7 @@ impl Plan {
             metric,
             epochs: self
                 .epochs
-                .unwrap_or_else(|| by_size(SAMPLES_SEEN, prepared.train.rows.len())),
+                .unwrap_or_else(|| default_epochs(prepared.train.rows.len())),
             data,
         })
     }

@@ -9,8 +9,8 @@ use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 use thalweg_data::Dataset;
 
-use super::Mlp;
 use super::mlp::matrix;
+use super::{Mlp, MlpError};
 use crate::model::{Activation, ModelSpec};
 use crate::trial::{Source, TrialSpec, train};
 use crate::{LabError, output};
@@ -37,45 +37,15 @@ pub enum TeacherError {
         /// What is wrong with it.
         problem: Box<TeacherError>,
     },
-    /// No safetensors.
-    #[error("is no safetensors file, or a damaged one: {0}")]
-    Damaged(String),
-    /// A tensor that cannot be used.
+    /// No perceptron, and no logits.
     #[error(
-        "`{name}` {problem}; a teacher is a perceptron (NAME.weight [outputs, inputs], NAME.bias [outputs], in order), \
-         or its logits (one tensor `logits` [samples, classes], in the order of the data)"
+        "{0}; a teacher is a perceptron (NAME.weight [outputs, inputs], NAME.bias [outputs], in order), or its logits \
+         (one tensor `logits` [samples, classes], in the order of the data)"
     )]
-    Tensor {
-        /// The tensor.
-        name: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// No tensors.
-    #[error("holds no layers")]
-    NoLayers,
-    /// An activation that is not known.
-    #[error("its metadata says activation `{0}`; relu and tanh are known")]
-    Activation(String),
-    /// A teacher of other data.
-    #[error("{what} {found}, and the data has {expected}")]
-    Mismatch {
-        /// What does not fit, with its verb.
-        what: &'static str,
-        /// The teacher's number.
-        found: usize,
-        /// The data's.
-        expected: usize,
-    },
+    Mlp(#[from] MlpError),
     /// Only logits are known.
     #[error("this teacher came as logits; there is no network of it to save")]
     NothingToSave,
-}
-
-impl TeacherError {
-    pub(super) fn damaged(error: safetensors::SafeTensorError) -> Self {
-        Self::Damaged(error.to_string())
-    }
 }
 
 /// A teacher of every sample of a data set.
@@ -133,24 +103,23 @@ impl Teacher {
     }
 
     fn from_bytes(bytes: &[u8], dataset: &Dataset) -> Result<Self, TeacherError> {
-        let tensors = SafeTensors::deserialize(bytes).map_err(TeacherError::damaged)?;
-        let fits = |what, found, expected| {
-            let mismatch = TeacherError::Mismatch {
-                what,
-                found,
-                expected,
-            };
-            if found == expected { Ok(()) } else { Err(mismatch) }
-        };
-        let classes = dataset.classes.len();
+        let tensors = SafeTensors::deserialize(bytes).map_err(MlpError::damaged)?;
         if tensors.names().contains(&LOGITS) {
             let logits = matrix(LOGITS, &tensors)?;
-            fits(
-                "its logits are of as many samples as",
-                logits.shape[0],
-                dataset.len(),
-            )?;
-            fits("its logits are for as many classes as", logits.shape[1], classes)?;
+            let classes = dataset.classes.len();
+            let sizes = [
+                ("its logits are of as many samples as", dataset.len()),
+                ("its logits are for as many classes as", classes),
+            ];
+            for (found, (what, expected)) in logits.shape.into_iter().zip(sizes) {
+                if found != expected {
+                    return Err(TeacherError::Mlp(MlpError::Mismatch {
+                        what,
+                        found,
+                        expected,
+                    }));
+                }
+            }
             return Ok(Self::of_logits(
                 "logits of a file".to_owned(),
                 logits.values,
@@ -158,12 +127,7 @@ impl Teacher {
             ));
         }
         let mlp = Mlp::from_tensors(bytes, &tensors)?;
-        fits(
-            "the number of features it reads is",
-            mlp.inputs(),
-            dataset.width(),
-        )?;
-        fits("the number of classes it scores is", mlp.classes(), classes)?;
+        mlp.check_fits(dataset)?;
         Ok(Self::of_mlp(mlp, dataset))
     }
 
@@ -271,7 +235,10 @@ mod tests {
         let dataset = thalweg_data::digits();
         for bytes in [&b""[..], b"PK\x03\x04 no tensors", &[0xff; 64]] {
             let refused = Teacher::from_bytes(bytes, &dataset).unwrap_err();
-            assert!(matches!(refused, TeacherError::Damaged(_)), "{refused}");
+            assert!(
+                matches!(refused, TeacherError::Mlp(MlpError::Damaged(_))),
+                "{refused}"
+            );
         }
     }
 }

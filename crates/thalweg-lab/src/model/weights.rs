@@ -1,9 +1,9 @@
 //! The weights of a network, taken out and put in.
 
 use burn::module::Param;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
-use super::Network;
+use super::{Activation, Dense, Network};
 
 /// A linear layer's weights.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +51,28 @@ impl Network {
 }
 
 impl Network {
+    /// A perceptron of linear layers, each as wide as the one before it gives.
+    ///
+    /// # Panics
+    /// When there are none, or shapes and weights do not go together.
+    pub fn of_layers(layers: &[LayerWeights], activation: Activation, device: &Device) -> Self {
+        let mut network = Self::hollow();
+        network.activation = activation;
+        network.image = [1, 1, layers[0].inputs()];
+        let layers = layers.iter().map(|layer| {
+            let (inputs, outputs) = (layer.inputs(), layer.outputs());
+            let columns = (0..inputs).flat_map(|input| layer.weight.iter().skip(input).step_by(inputs));
+            let weight = TensorData::new(columns.copied().collect::<Vec<f32>>(), [inputs, outputs]);
+            let bias = TensorData::new(layer.bias.clone(), [outputs]);
+            Dense {
+                weight: Param::from_tensor(Tensor::from_data(weight, device)),
+                bias: Param::from_tensor(Tensor::from_data(bias, device)),
+            }
+        });
+        network.layers = layers.collect();
+        network
+    }
+
     /// The kernels of convolutions and the matrices of linear layers as one vector, in the order of the layers: all weights
     /// but biases, those of batch normalisation and those of an auxiliary head. A kernel is `[outputs, inputs, 3, 3]`, a
     /// matrix `[inputs, outputs]`, both row-major.
@@ -121,10 +143,18 @@ fn replaced<const D: usize>(weight: Param<Tensor<D>>, values: &[f32]) -> Param<T
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
     use crate::model::ModelSpec;
+
+    #[test]
+    fn layers_taken_out_make_the_same_network() {
+        let device = Device::flex().autodiff();
+        let network = Network::new(&ModelSpec::mlp(vec![5, 4]), &[8], 3, 0, &device);
+        let layers = network.linear_layers();
+        let other = Network::of_layers(&layers, Activation::Relu, &device);
+        assert_eq!(other.linear_layers(), layers);
+        assert_eq!(other.matrix_weights(), network.matrix_weights());
+    }
 
     #[test]
     fn weights_go_where_they_came_from() {

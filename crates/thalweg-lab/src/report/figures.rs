@@ -4,6 +4,7 @@ use crate::metrics::Format;
 use crate::results::{Comparison, Condition, Entry, EpochPoint, Protocol, ReliabilityBin};
 
 use super::chart::{Forest, ForestRow, Mark, Plot, Scale};
+use super::series::{Series, drawn};
 use super::text;
 
 /// Looks that the style sheet knows; more contenders repeat colours with other dashes.
@@ -132,49 +133,24 @@ pub fn noise(id: &str, comparison: &Comparison, palette: &Palette<'_>) -> Option
     }
     let metric = comparison.protocol.metric.as_str();
     let format = text::format(metric);
-    let mut intervals = Vec::new();
-    let mut means = Vec::new();
-    let mut told = Vec::new();
-    for (name, class) in palette.key() {
-        let at_each = || {
-            comparison.conditions.iter().filter_map(|condition| {
+    let lines = palette.key().into_iter().map(|(name, class)| Series {
+        points: comparison
+            .conditions
+            .iter()
+            .filter_map(|condition| {
                 let entry = condition.entries.iter().find(|entry| entry.name == name)?;
                 Some((100.0 * condition.noise, entry.metrics.get(metric)?))
             })
-        };
-        means.push(Mark::Line {
-            class: format!("line {class}"),
-            points: at_each()
-                .map(|(noise, summary)| (noise, format.scaled(summary.mean)))
-                .collect(),
-        });
-        for (noise, summary) in at_each() {
-            intervals.push(Mark::Line {
-                class: format!("whisker {class}"),
-                points: vec![
-                    (noise, format.scaled(summary.low)),
-                    (noise, format.scaled(summary.high)),
-                ],
-            });
-            let value = format!(
-                "{name} at {}% noise: {}",
-                text::setting(noise),
-                text::plus_minus(format, summary)
-            );
-            means.push(Mark::Dot {
-                class: format!("dot {class}"),
-                at: (noise, format.scaled(summary.mean)),
-                radius: 3.5,
-                tip: value.clone(),
-            });
-            told.push(value);
-        }
-    }
-    intervals.extend(means);
+            .collect(),
+        name,
+        class,
+    });
+    let lines: Vec<Series> = lines.collect();
+    let (marks, description) = drawn(&lines, format, |noise| format!("{}% noise", text::setting(noise)));
     let plot = Plot {
         id: id.to_owned(),
         title: format!("{} against label noise", text::title(metric)),
-        description: format!("{}.", told.join("; ")),
+        description,
         height: 270.0,
         x_label: "training labels replaced (%)".to_owned(),
         x: Scale::at(
@@ -185,8 +161,8 @@ pub fn noise(id: &str, comparison: &Comparison, palette: &Palette<'_>) -> Option
                 .collect(),
         ),
         y_label: text::labelled(&text::title(metric), text::unit(metric, "")),
-        y: Scale::around(ordinates(&intervals), 5),
-        marks: intervals,
+        y: Scale::around(ordinates(&marks), 5),
+        marks,
     };
     Some(plot.svg())
 }
@@ -436,7 +412,7 @@ fn curve(entry: &Entry, first: usize, class: &str, value: impl Fn(&EpochPoint) -
     }
 }
 
-fn ordinates(marks: &[Mark]) -> impl Iterator<Item = f64> {
+pub fn ordinates(marks: &[Mark]) -> impl Iterator<Item = f64> {
     marks.iter().flat_map(|mark| match mark {
         Mark::Line { points, .. } => points.iter().map(|point| point.1).collect(),
         Mark::Dot { at, .. } => vec![at.1],

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use thalweg::objective::Task;
 use thalweg_kernels::random::Stream;
 
-use crate::metrics::{self, Scores};
+use crate::metrics::{self, Direction, Scores};
+use crate::pruning::{Judged, Point, Pruning};
 use crate::results::*;
 use crate::statistics;
 
@@ -130,7 +131,7 @@ fn condition(noise: f64, classes: usize, protocol: &Protocol, objectives: usize)
     let baseline = values(&entries[0]);
     let others: Vec<Vec<f64>> = entries[1..].iter().map(values).collect();
     let others: Vec<&[f64]> = others.iter().map(Vec::as_slice).collect();
-    let differences = statistics::differences(&others, &baseline, metrics::Direction::HigherIsBetter);
+    let differences = statistics::differences(&others, &baseline, Direction::HigherIsBetter);
     for (entry, difference) in entries[1..].iter_mut().zip(differences) {
         entry.difference = Some(difference);
     }
@@ -228,4 +229,68 @@ fn test_split(accuracy: f64, classes: usize, stream: &mut Stream) -> (Vec<f32>, 
         labels.push(label as u32);
     }
     (logits, labels)
+}
+
+/// Three ways to prune to two sparsities.
+pub fn pruning(seeds: usize) -> Pruning {
+    let over_seeds = |mean: f64| {
+        let values: Vec<f64> = (0..seeds).map(|seed| mean + 0.01 * (seed as f64).sin()).collect();
+        statistics::summary(&values)
+    };
+    let metrics = |accuracy: f64, predicted: f64| {
+        let named = [
+            ("accuracy", accuracy),
+            ("nll", 2.0 - accuracy),
+            ("predicted_loss_increase", predicted),
+            ("measured_loss_increase", 1.0 - accuracy),
+            ("seconds", 0.2),
+        ];
+        named
+            .map(|(name, mean)| (name.to_owned(), over_seeds(mean)))
+            .into()
+    };
+    let way = |method: &str, recomputations, accuracies: [f64; 2], predicted: f64| Judged {
+        method: method.to_owned(),
+        recomputations,
+        block_size: None,
+        points: [0.7, 0.9]
+            .into_iter()
+            .zip(accuracies)
+            .map(|(sparsity, accuracy)| Point {
+                sparsity,
+                metrics: metrics(accuracy, predicted),
+                difference: (method != "magnitude").then(|| {
+                    let found = over_seeds(accuracy);
+                    let base = over_seeds(0.4).values;
+                    statistics::differences(&[&found.values], &base, Direction::HigherIsBetter).remove(0)
+                }),
+            })
+            .collect(),
+        peak_bytes: 1 << 20,
+    };
+    let comparison = large();
+    Pruning {
+        command: "thalweg prune".to_owned(),
+        versions: comparison.versions,
+        started: comparison.started,
+        data: comparison.data,
+        protocol: crate::pruning::Protocol {
+            model: "mlp 64-40-10, ReLU".to_owned(),
+            origin: "trained".to_owned(),
+            weights: 2960,
+            sparsity_before: 0.0,
+            seeds,
+            gradients: 512,
+            dampening: 1e-5,
+            joint: false,
+            finetune: 0,
+        },
+        dense: metrics(0.97, 0.0),
+        ways: vec![
+            way("magnitude", 1, [0.85, 0.32], f64::NAN),
+            way("m_fac", 1, [0.92, 0.33], 0.02),
+            way("m_fac", 8, [0.96, 0.91], 0.3),
+        ],
+        recommendation: comparison.recommendation,
+    }
 }

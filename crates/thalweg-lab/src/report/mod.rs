@@ -1,11 +1,13 @@
-//! `report.html`: a comparison, of objectives or of calibration methods, or a diagnosis, as one self-contained page, without scripts or
-//! anything fetched, for a phone, a screen or paper, light or dark.
+//! `report.html`: a comparison, of objectives, of calibration methods or of ways to prune, or a diagnosis, as one self-contained
+//! page, without scripts or anything fetched, for a phone, a screen or paper, light or dark.
 
 mod calibration;
 mod chart;
 mod confusion;
 mod diagnosis;
 mod figures;
+mod pruning;
+mod series;
 mod tables;
 mod text;
 mod view;
@@ -23,6 +25,7 @@ pub fn html(comparison: &Comparison) -> String {
 
 pub use calibration::html as calibration_html;
 pub use diagnosis::html as diagnosis_html;
+pub use pruning::html as pruning_html;
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -1,6 +1,8 @@
 //! The training loop.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -12,10 +14,12 @@ use thalweg::catalogue;
 use thalweg::objective::{BagLabels, Batch, Descent, Objective, Progress};
 use thalweg::optimizer::lion_k::{Kernel, domain_distance};
 use thalweg::optimizer::{AnyOptimizer, Evaluation, OptimizerError, WholeOptimizer};
+use thalweg_data::Dataset;
 use thalweg_kernels::memory;
 use thalweg_kernels::random::Stream;
 
 use super::alignment::aligned;
+use super::averaging::{Averaging, WeightAverage};
 use super::data::{Part, targets};
 use super::evaluation::{robust_accuracy, scores};
 use super::{CurveDetail, JudgedOn, Outcome, PartBags, Prepared, Remembered, Source, TrialSpec};
@@ -74,7 +78,7 @@ pub fn train(
             return Ok(None);
         }
         let started = Instant::now();
-        let train_loss = trial.epoch(epoch);
+        let train_loss = trial.epoch(epoch, &|network| network);
         seconds += started.elapsed().as_secs_f64();
         curve.push(EpochPoint {
             epoch: epoch + 1,
@@ -96,12 +100,41 @@ pub fn train(
     }))
 }
 
+/// Trains a network on for `epochs` of the specification's, counted from 0, and puts it through `after_step` after each
+/// step. None when `interrupted` was set before it ended.
+///
+/// # Errors
+/// When the objective is unknown, its settings are refused or it needs a teacher, or the optimiser refuses its own.
+pub(crate) fn train_on(
+    network: Network,
+    spec: &TrialSpec,
+    epochs: Range<usize>,
+    dataset: &Arc<Dataset>,
+    interrupted: &AtomicBool,
+    after_step: &dyn Fn(Network) -> Network,
+) -> Result<Option<Network>, LabError> {
+    let entry =
+        catalogue::objective(&spec.objective).ok_or_else(|| LabError::unknown_objective(&spec.objective))?;
+    let objective = entry.build(&spec.settings)?;
+    let teacher = Source::from(dataset).teacher_for(spec, objective.needs())?;
+    let prepared = Prepared::new(dataset, &spec.data, spec.seed)?;
+    let mut trial = Trial::of(network, spec, prepared, objective, teacher)?;
+    for epoch in epochs {
+        if interrupted.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        trial.epoch(epoch, after_step);
+    }
+    Ok(Some(trial.network))
+}
+
 struct Trial<'a> {
     spec: &'a TrialSpec,
     prepared: Prepared,
     objective: Box<dyn Objective>,
     teacher: Option<&'a Teacher>,
     network: Network,
+    average: Option<WeightAverage>,
     optimizer: AnyOptimizer,
     /// What bounds the weights, where the optimiser does.
     constraint: Option<(Kernel, f64)>,
@@ -127,6 +160,18 @@ impl<'a> Trial<'a> {
         if let Some(head) = spec.distillation.as_ref().and_then(|spec| spec.auxiliary_head) {
             network = network.with_auxiliary_head(head, spec.seed, &device);
         }
+        Self::of(network, spec, prepared, objective, teacher)
+    }
+
+    /// Of a network that there is.
+    fn of(
+        network: Network,
+        spec: &'a TrialSpec,
+        prepared: Prepared,
+        objective: Box<dyn Objective>,
+        teacher: Option<&'a Teacher>,
+    ) -> Result<Self, LabError> {
+        let average = objective.needs().weight_average;
         let settings = spec.optimizer.settings_with(spec.weight_decay)?;
         let entry = spec.optimizer.entry()?;
         Ok(Self {
@@ -134,15 +179,16 @@ impl<'a> Trial<'a> {
             prepared,
             objective,
             teacher,
+            average: average.map(|decay| WeightAverage::of(&network, decay)),
             network,
             optimizer: entry.build(&settings)?,
             constraint: entry.constraint(&settings).map_err(OptimizerError::from)?,
-            device,
+            device: Device::flex().autodiff(),
         })
     }
 
-    /// One pass over the training split; returns the mean loss.
-    fn epoch(&mut self, epoch: usize) -> f64 {
+    /// One pass over the training split, the network put through `after_step` after each step; returns the mean loss.
+    fn epoch(&mut self, epoch: usize, after_step: &dyn Fn(Network) -> Network) -> f64 {
         let samples = self.prepared.train.rows.len();
         let mut random = Stream::new(self.spec.seed, &self.spec.objective, epoch as u64);
         let batched = self.batches(epoch);
@@ -156,6 +202,7 @@ impl<'a> Trial<'a> {
                 steps: self.spec.epochs * batches,
             };
             total += self.step(ids, &progress, &mut random) * ids.len() as f64;
+            self.network = after_step(std::mem::replace(&mut self.network, Network::hollow()));
         }
         total / samples as f64
     }
@@ -227,7 +274,11 @@ impl<'a> Trial<'a> {
         let mut evaluate = |network: &Network| {
             // However often an optimiser looks at a batch, it is the same batch with the same draws.
             *random = drawn.clone();
-            let descent = self.objective.descent(network, &batch, progress, random);
+            let model = Averaging {
+                network,
+                average: self.average.as_ref(),
+            };
+            let descent = self.objective.descent(&model, &batch, progress, random);
             let (value, gradients) = gradients_of(descent, network);
             Evaluation {
                 value,
@@ -238,6 +289,9 @@ impl<'a> Trial<'a> {
         let rate = self.spec.learning_rate * schedule.factor(progress.epoch, self.spec.epochs);
         let network = std::mem::replace(&mut self.network, Network::hollow());
         let (network, value) = self.optimizer.step(rate, network, &mut evaluate);
+        if let Some(average) = &mut self.average {
+            average.follow(&network);
+        }
         self.network = network;
         value
     }

@@ -105,7 +105,7 @@ fn total(reduction: Reduction, logits: &Tensor<2>) -> Option<f64> {
 }
 
 /// `total` times the sum of the losses, or the loss of each row where there is none.
-pub(super) fn of_memory(
+pub(crate) fn of_memory(
     kernel: &impl RowKernel,
     memory: &CpuFloats,
     logits: &Tensor<2>,

@@ -18,7 +18,7 @@ pub trait DualHead {
 }
 
 /// What an objective asks for beside inputs and targets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Needs {
     /// A teacher's logits in every batch.
     pub teacher: bool,
@@ -26,6 +26,9 @@ pub struct Needs {
     pub auxiliary_head: bool,
     /// Means of bags instead of targets.
     pub bag_means: bool,
+    /// The exponential average of the weights, which keeps this share of itself at every step: see
+    /// [`Model::averaged`](super::Model::averaged).
+    pub weight_average: Option<f64>,
 }
 
 /// What a training step descends.

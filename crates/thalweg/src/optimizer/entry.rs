@@ -4,18 +4,25 @@ use burn::module::Module;
 use burn::optim::{LearningRate, ModuleOptimizer};
 
 use super::lion_k::Kernel;
-use super::{Evaluation, MFac, StateError, WholeOptimizer};
+use super::{Evaluation, MFac, Sam, StateError, WholeOptimizer};
 use crate::ConfigError;
 use crate::objective::parameter::{self, Values};
 use crate::objective::{Parameter, Settings, UnknownParameter};
 
 /// Any optimiser of the catalogue.
-#[derive(Clone)]
 pub enum AnyOptimizer {
     /// One that takes each parameter by itself.
     Each(ModuleOptimizer),
+    /// SAM or ASAM.
+    Sam(Sam),
     /// M-FAC.
     MFac(MFac),
+}
+
+impl From<Sam> for AnyOptimizer {
+    fn from(optimizer: Sam) -> Self {
+        Self::Sam(optimizer)
+    }
 }
 
 impl From<MFac> for AnyOptimizer {
@@ -39,6 +46,7 @@ impl WholeOptimizer for AnyOptimizer {
     ) -> (M, f64) {
         match self {
             Self::Each(optimizer) => WholeOptimizer::step(optimizer, rate, module, evaluate),
+            Self::Sam(optimizer) => optimizer.step(rate, module, evaluate),
             Self::MFac(optimizer) => optimizer.step(rate, module, evaluate),
         }
     }
@@ -46,6 +54,7 @@ impl WholeOptimizer for AnyOptimizer {
     fn state(&self) -> Result<Vec<u8>, StateError> {
         match self {
             Self::Each(optimizer) => optimizer.state(),
+            Self::Sam(optimizer) => optimizer.state(),
             Self::MFac(optimizer) => optimizer.state(),
         }
     }
@@ -53,6 +62,7 @@ impl WholeOptimizer for AnyOptimizer {
     fn with_state(self, bytes: &[u8]) -> Result<Self, StateError> {
         Ok(match self {
             Self::Each(optimizer) => Self::Each(optimizer.with_state(bytes)?),
+            Self::Sam(optimizer) => Self::Sam(optimizer.with_state(bytes)?),
             Self::MFac(optimizer) => Self::MFac(optimizer.with_state(bytes)?),
         })
     }

@@ -3,7 +3,7 @@
 use super::lion_k::{Joint, Kernel, LionKConfig, Separable};
 use super::{
     AdamWConfig, AnyOptimizer, LearningRates, LionConfig, MFacConfig, Momentum, MomentumSgdConfig,
-    OptimizerEntry, SgdConfig,
+    Neighbourhood, OptimizerEntry, SamConfig, SgdConfig,
 };
 use crate::ConfigError;
 use crate::objective::parameter::Values;
@@ -13,7 +13,7 @@ use crate::objective::{Parameter, Scale};
 pub(crate) fn optimizers() -> Vec<OptimizerEntry> {
     let mut all = vec![adamw(), sgd(), nesterov(), plain_sgd(), lion()];
     all.extend(lion_k());
-    all.push(m_fac());
+    all.extend([sam(), asam(), saf(), mesa(), m_fac()]);
     all
 }
 
@@ -275,6 +275,94 @@ fn lion_k_page() -> OptimizerEntry {
         source: "Chen, Liu, Liang, Liu, ICLR 2024 (arXiv 2310.05898)",
         path: "thalweg::optimizer::lion_k::LionKConfig",
         ..lion()
+    }
+}
+
+fn sharpness_aware(value: Values, neighbourhood: Neighbourhood) -> Result<AnyOptimizer, ConfigError> {
+    let base = MomentumSgdConfig::new()
+        .with_momentum(value("momentum"))
+        .with_weight_decay(value("weight_decay"));
+    let config = SamConfig::new()
+        .with_rho(value("rho"))
+        .with_neighbourhood(neighbourhood);
+    Ok(config.init(base.init()?)?.into())
+}
+
+fn rho(default: f64, range: (f64, f64)) -> Parameter {
+    Parameter {
+        name: "rho",
+        meaning: "radius of the neighbourhood, ρ",
+        default,
+        range,
+        scale: Scale::Logarithmic,
+    }
+}
+
+fn sam() -> OptimizerEntry {
+    let mut parameters = sgd().parameters;
+    parameters.insert(0, rho(0.05, (0.01, 0.5)));
+    OptimizerEntry {
+        name: "sam",
+        title: "SAM on gradient descent with momentum",
+        formula: "a step of sgd from θ with the gradient at θ + ρ g/‖g‖",
+        good_for: &["flat minima", "generalisation", "noisy labels"],
+        cost: "two forward and two backward passes, one number kept per parameter",
+        when: "Training data are few or some labels wrong, and a step may cost twice as much.",
+        when_not: "Time is short: SAF seeks the same at the cost of one pass.",
+        source: "Foret, Kleiner, Mobahi, Neyshabur, ICLR 2021 (arXiv 2010.01412)",
+        parameters,
+        rust: "SamConfig::new().with_rho({rho}).init(thalweg::optimizer::MomentumSgdConfig::new()\
+               .with_momentum({momentum}).with_weight_decay({weight_decay}).init()?)?",
+        path: "thalweg::optimizer::SamConfig",
+        build: |value| sharpness_aware(value, Neighbourhood::Ball),
+        ..sgd()
+    }
+}
+
+fn asam() -> OptimizerEntry {
+    let mut parameters = sgd().parameters;
+    parameters.insert(0, rho(0.5, (0.1, 2.0)));
+    OptimizerEntry {
+        name: "asam",
+        title: "ASAM on gradient descent with momentum",
+        formula: "a step of sgd from θ with the gradient at θ + ρ T²g/‖Tg‖, T = |θ| + 0.01",
+        when: "As SAM, where the sizes of weights differ much between layers: rescaling a layer changes nothing.",
+        source: "Kwon, Kim, Park, Choi, ICML 2021 (arXiv 2102.11600)",
+        parameters,
+        rust: "SamConfig::new().with_rho({rho})\
+               .with_neighbourhood(thalweg::optimizer::Neighbourhood::Adaptive { eta: 0.01 })\
+               .init(thalweg::optimizer::MomentumSgdConfig::new()\
+               .with_momentum({momentum}).with_weight_decay({weight_decay}).init()?)?",
+        build: |value| sharpness_aware(value, Neighbourhood::Adaptive { eta: 0.01 }),
+        ..sam()
+    }
+}
+
+fn saf() -> OptimizerEntry {
+    OptimizerEntry {
+        name: "saf",
+        title: "SAF on gradient descent with momentum",
+        formula: "a step of sgd down cross-entropy and λ τ² KL(past outputs ‖ outputs)",
+        good_for: &["flat minima", "generalisation", "noisy labels"],
+        cost: "as sgd, and past outputs kept per training sample",
+        when: "A flatter minimum is wanted, as SAM finds one, without its second pass.",
+        when_not: "Samples are seen once, or targets are mixed from batch to batch.",
+        source: "Du et al., NeurIPS 2022 (arXiv 2205.14083)",
+        objective: Some("saf"),
+        ..sgd()
+    }
+}
+
+fn mesa() -> OptimizerEntry {
+    OptimizerEntry {
+        name: "mesa",
+        title: "MESA on gradient descent with momentum",
+        formula: "a step of sgd down cross-entropy and λ τ² KL(outputs of averaged weights ‖ outputs)",
+        cost: "as sgd, one more forward pass, and a copy of the weights",
+        when: "As SAF, where past outputs would not fit in memory or samples are not seen again.",
+        when_not: "Training is so short that the average stays near the first weights.",
+        objective: Some("mesa"),
+        ..saf()
     }
 }
 

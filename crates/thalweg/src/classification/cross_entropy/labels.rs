@@ -2,6 +2,8 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
+use thalweg_kernels::batch::{RowKernel, Rows};
+use thalweg_kernels::real::Real;
 use thalweg_kernels::rowwise::{ClassWeights, Coefficients, Member, OfSoftmax, Row};
 
 use super::super::logsumexp_z_loss::log_sum_exp;
@@ -47,16 +49,28 @@ impl CrossEntropyLoss {
         };
         let member = Labelled {
             class_weights: self.class_weights.as_ref(),
-            counted: &counted,
+            counted: Some(&counted),
             smoothing: self.smoothing,
             logsumexp_z: self.logsumexp_z * regulariser,
         };
-        if self.smoothing == 0.0 {
-            of_memory(&OfSoftmax(&member), memory, logits, &targets, total)
-        } else {
-            let smoothed = Smoothed(member);
-            of_memory(&OfSoftmax(&smoothed), memory, logits, &targets, total)
-        }
+        of_memory(&LabelKernel(member), memory, logits, &targets, total)
+    }
+
+    /// The kernel of the mean over samples that all count.
+    ///
+    /// # Panics
+    /// When a class is ignored, or the classes have weights: what samples weigh is then a matter of the batch.
+    pub(crate) fn kernel(&self) -> impl RowKernel {
+        assert!(
+            self.ignore_index.is_none() && self.class_weights.is_none(),
+            "samples weigh alike only without ignored classes and class weights"
+        );
+        LabelKernel(Labelled {
+            class_weights: None,
+            counted: None,
+            smoothing: self.smoothing,
+            logsumexp_z: self.logsumexp_z,
+        })
     }
 
     /// The class of each sample, any where it is ignored; and whether it counts.
@@ -122,10 +136,35 @@ impl CrossEntropyLoss {
     }
 }
 
-/// Cross-entropy to labels without smoothing, of one batch.
+/// Cross-entropy to labels, of one batch.
+struct LabelKernel<'b>(Labelled<'b>);
+
+impl RowKernel for LabelKernel<'_> {
+    fn losses<F: Real>(&self, rows: Rows<F>, losses: &mut [F]) {
+        let Self(member) = self;
+        if member.smoothing == 0.0 {
+            OfSoftmax(member).losses(rows, losses);
+        } else {
+            OfSoftmax(&Smoothed(*member)).losses(rows, losses);
+        }
+    }
+
+    fn gradients<F: Real>(&self, rows: Rows<F>, scale: f64, losses: &mut [F], gradient: &mut [F]) {
+        let Self(member) = self;
+        if member.smoothing == 0.0 {
+            OfSoftmax(member).gradients(rows, scale, losses, gradient);
+        } else {
+            OfSoftmax(&Smoothed(*member)).gradients(rows, scale, losses, gradient);
+        }
+    }
+}
+
+/// Cross-entropy to labels without smoothing.
+#[derive(Clone, Copy)]
 struct Labelled<'b> {
     class_weights: Option<&'b ClassWeights>,
-    counted: &'b [bool],
+    /// Whether each sample counts; all where there are none.
+    counted: Option<&'b [bool]>,
     smoothing: f64,
     logsumexp_z: f64,
 }
@@ -140,7 +179,7 @@ impl Labelled<'_> {
 impl Member for Labelled<'_> {
     #[inline(always)]
     fn counts(&self, index: usize) -> bool {
-        self.counted[index]
+        self.counted.is_none_or(|counted| counted[index])
     }
 
     #[inline(always)]
