@@ -16,7 +16,7 @@ use crate::matrix::{Matrix, MatrixMut, Work, multiply, multiply_into};
 use crate::real::Real;
 
 /// Columns of a block where rows are multiplied with each other.
-const PANEL: usize = 4096;
+const PANEL: usize = 1024;
 
 /// Columns of a block where rows meet a vector, which stays in the nearest cache.
 const BLOCK: usize = 4096;
@@ -185,34 +185,30 @@ pub fn gram<F: Real>(rows: &[F], width: usize) -> Vec<f64> {
     let mut sums = vec![0.0; many * many];
     for start in (0..width).step_by(PANEL) {
         let end = width.min(start + PANEL);
+        // A strip is turned for each product: it is the smaller factor.
         for first in (0..many).step_by(STRIP) {
-            let strip = &rows[first * width..(first + STRIP).min(many) * width];
-            let out = MatrixMut::strided(
-                &mut part[first * many + first..],
-                strip.len() / width,
-                many - first,
-                many,
-            );
-            let right = columns(&rows[first * width..], width, start, end).transposed();
-            let left = columns(strip, width, start, end);
+            let last = many.min(first + STRIP);
+            let left = columns(&rows[first * width..], width, start, end);
+            let right = columns(&rows[first * width..last * width], width, start, end).transposed();
+            let out = &mut part[first * many + first..];
+            let out = MatrixMut::strided(out, many - first, last - first, many);
             multiply_into(Work::Shared, out, F::ZERO, F::ONE, left, right);
         }
         for row in 0..many {
-            let cells = row * many + row..(row + 1) * many;
+            let cells = row * many..row * many + row + 1;
             let each = sums[cells.clone()].iter_mut().zip(&part[cells]);
             each.for_each(|(sum, part)| *sum += part.to_f64());
         }
     }
     for row in 1..many {
         for column in 0..row {
-            sums[row * many + column] = sums[column * many + row];
+            sums[column * many + row] = sums[row * many + column];
         }
     }
     sums
 }
 
-/// `rows ← triangle·rows`, with a lower triangular `triangle`, row-major; what is above its diagonal is not read, but must
-/// be 0 within 64 numbers of it.
+/// `rows ← triangle·rows`, with a lower triangular `triangle`, row-major, whose zeros are mostly left out.
 ///
 /// # Panics
 /// When the sizes disagree.

@@ -75,7 +75,7 @@ fn report(rows: usize, width: usize) {
         let copy = gradients.clone();
         reset_peak();
         let (precompute, inverse) = milliseconds(|| FisherInverse::new(DAMPENING, copy, width));
-        extra = peak().saturating_sub(held);
+        extra = peak();
         let inverse = inverse.expect("gradients are finite");
         let (product, _) = milliseconds(|| inverse.product(&x));
         let (diagonal, _) = milliseconds(|| inverse.diagonal());

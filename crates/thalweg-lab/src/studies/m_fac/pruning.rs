@@ -152,6 +152,7 @@ fn of_seed(
         return Ok(None);
     };
     let (network, prepared) = (trained.network, trained.prepared);
+    let gradients = scale.pick(GRADIENTS, 64);
     let mut pruned = Vec::new();
     for way in WAYS {
         let pruner = PruningConfig::new()
@@ -160,7 +161,7 @@ fn of_seed(
             .init()?;
         for sparsity in SPARSITIES {
             let schedule = sparsity_schedule(0.0, sparsity, way.parts)?;
-            let network = sparser(network.clone(), &prepared, &pruner, &schedule, seed)?;
+            let network = sparser(network.clone(), &prepared, &pruner, &schedule, gradients, seed)?;
             pruned.push(accuracy(&network, &prepared)?);
         }
     }
@@ -176,6 +177,7 @@ fn sparser(
     prepared: &Prepared,
     pruner: &Pruner,
     schedule: &[f64],
+    count: usize,
     seed: u64,
 ) -> Result<Network, LabError> {
     let mut weights: Vec<f64> = network.matrix_weights().into_iter().map(f64::from).collect();
@@ -195,12 +197,17 @@ fn sparser(
     Ok(network)
 }
 
-/// Of the cross-entropy of single training samples.
-fn gradients(network: &Network, prepared: &Prepared, stream: &mut Stream) -> Result<Vec<f32>, LabError> {
+/// Of the cross-entropy of so many training samples, each by itself.
+fn gradients(
+    network: &Network,
+    prepared: &Prepared,
+    count: usize,
+    stream: &mut Stream,
+) -> Result<Vec<f32>, LabError> {
     let train = &prepared.train;
     let mut drawn: Vec<usize> = (0..train.rows.len()).collect();
     stream.shuffle(&mut drawn);
-    drawn.truncate(GRADIENTS);
+    drawn.truncate(count);
     let rows: Vec<usize> = drawn.iter().map(|&at| train.rows[at]).collect();
     let device = Device::flex();
     let labels = targets(drawn.iter().map(|&at| train.labels[at]), &device);
