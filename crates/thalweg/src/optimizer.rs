@@ -1,7 +1,9 @@
 //! Optimisers that step all parameters of any burn module through one fused pass each: AdamW, SGD (plain, heavy ball,
-//! Nesterov), Lion, and [Lion-K](lion_k). [`Sam`] looks at the gradient twice a step, and leaves the step to any of them.
+//! Nesterov), Lion, and [Lion-K](lion_k); [`Sam`], which looks at the gradient twice a step and leaves the step to any of them;
+//! and [`MFac`], which takes all parameters as one vector. What steps a module, whichever it is, is a [`WholeOptimizer`];
+//! what the catalogue says of each is an [`OptimizerEntry`].
 //!
-//! Each is an [`Optimizer`](burn::optim::Optimizer) of burn's, so that a [`ModuleOptimizer`](burn::optim::ModuleOptimizer)
+//! All but the last two are an [`Optimizer`](burn::optim::Optimizer) of burn's, so that a [`ModuleOptimizer`](burn::optim::ModuleOptimizer)
 //! gives it parameter groups, gradient clipping, learning-rate schedules and records. On CPU tensors the kernels of
 //! [`thalweg_kernels::optimizer`] change parameters and state in place, without a copy where nothing else holds them (a clone
 //! of the module does); elsewhere the same formula runs as tensor operations. Conventions and defaults are PyTorch's; the
