@@ -175,7 +175,7 @@ fn methods(args: &Args) -> miette::Result<Vec<Saliency>> {
         let found = METHODS.iter().find(|(name, _)| name == wanted);
         found.map(|(_, saliency)| *saliency).ok_or_else(|| {
             let names = METHODS.map(|(name, _)| name);
-            let nearest = catalogue::nearest(wanted, names.into_iter());
+            let nearest = catalogue::nearest(wanted, names);
             let all = format!("the methods are {}", names.join(", "));
             UserError::unknown("method", wanted, &nearest, &all).into()
         })

@@ -87,6 +87,7 @@ impl Model for Seen<'_> {
 }
 
 /// What is descended, with what it remembers.
+#[expect(clippy::large_enum_variant, reason = "there is one in a training")]
 enum Descended {
     CrossEntropy(CrossEntropyLoss),
     Saf(Saf),
@@ -133,7 +134,7 @@ impl Descended {
     fn to_bytes(&self) -> Vec<u8> {
         match self {
             Self::CrossEntropy(_) => Vec::new(),
-            Self::Saf(objective) => objective.to_bytes().unwrap(),
+            Self::Saf(objective) => objective.state().unwrap(),
             Self::Mesa { average, .. } => average.to_bytes(),
         }
     }
@@ -141,7 +142,7 @@ impl Descended {
     fn taken_up(self, bytes: Vec<u8>, device: &Device) -> Self {
         match self {
             Self::CrossEntropy(_) => self,
-            Self::Saf(objective) => Self::Saf(objective.from_bytes(&bytes).unwrap()),
+            Self::Saf(objective) => Self::Saf(objective.with_state(&bytes).unwrap()),
             Self::Mesa { objective, .. } => Self::Mesa {
                 objective,
                 average: target_of(&Net::from_bytes(bytes, device)),

@@ -122,6 +122,7 @@ pub fn prune(
     let prepared = Prepared::new(dataset, &training.data, training.seed)?;
     let mut pruned = PrunedNetwork::untouched(network.clone());
     let schedule = sparsity_schedule(pruned.sparsity(), spec.sparsity, spec.recomputations)?;
+    let mut weights = wide(network.matrix_weights());
     let mut loss = training_loss(network, &prepared);
     for (step, target) in schedule.into_iter().enumerate() {
         if interrupted.load(Ordering::Relaxed) {
@@ -132,17 +133,11 @@ pub fn prune(
             Saliency::Magnitude => Vec::new(),
             _ => gradients(&pruned.network, &prepared, spec.gradients, training.seed, step)?,
         };
-        let mut weights: Vec<f64> = pruned
-            .network
-            .matrix_weights()
-            .into_iter()
-            .map(f64::from)
-            .collect();
         let gone = pruned.alive.iter().filter(|alive| !**alive).count();
         let count = ((target * weights.len() as f64).round() as usize).saturating_sub(gone);
         let found = pruner.prune(&mut weights, &mut pruned.alive, &gradients, count)?;
-        let weights: Vec<f32> = weights.into_iter().map(|w| w as f32).collect();
-        pruned.network = pruned.network.with_matrix_weights(&weights);
+        let narrow: Vec<f32> = weights.iter().map(|&w| w as f32).collect();
+        pruned.network = pruned.network.with_matrix_weights(&narrow);
         pruned.predicted_loss_increase += found.predicted_loss_increase;
         pruned.clamped += found.clamped;
         pruned.seconds += started.elapsed().as_secs_f64();
@@ -163,11 +158,16 @@ pub fn prune(
                 &masked,
             )?;
             let Some(tuned) = tuned else { return Ok(None) };
+            weights = wide(tuned.matrix_weights());
             pruned.network = tuned;
             loss = training_loss(&pruned.network, &prepared);
         }
     }
     Ok(Some(pruned))
+}
+
+fn wide(weights: Vec<f32>) -> Vec<f64> {
+    weights.into_iter().map(f64::from).collect()
 }
 
 /// The network with the weights that are gone at 0.
@@ -188,11 +188,11 @@ fn gradients(
 ) -> Result<Vec<f32>, LabError> {
     let Part { rows, labels, .. } = &prepared.train;
     let mut drawn: Vec<usize> = (0..rows.len()).collect();
-    Stream::new(seed, "pruning gradients", step as u64).shuffle(&mut drawn);
+    Stream::new(seed, "gradients", step as u64).shuffle(&mut drawn);
     drawn.truncate(count);
     let device = Device::flex();
     let rows: Vec<usize> = drawn.iter().map(|&at| rows[at]).collect();
-    let labels = targets(drawn.iter().map(|&at| labels[at]), &device.clone().autodiff());
+    let labels = targets(drawn.iter().map(|&at| labels[at]), &device);
     let loss = CompSumLossConfig::new().with_reduction(Reduction::Sum).init()?;
     Ok(per_sample_gradients(
         network,

@@ -248,7 +248,8 @@ fn fine_tuning_has_as_many_epochs_at_once_as_by_and_by_and_sets_magnitudes_apart
 #[test]
 fn plans_that_make_no_sense_say_why() {
     let dataset = blobs();
-    let change: [(&str, fn(&mut Plan)); 9] = [
+    type Change = (&'static str, fn(&mut Plan));
+    let change: [Change; 9] = [
         ("seed", |plan| plan.seeds = 0),
         ("recomputation", |plan| plan.recomputations = 0),
         ("gradient", |plan| plan.gradients = 0),

@@ -2,21 +2,17 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Device;
-use thalweg::Reduction;
-use thalweg::classification::CompSumLossConfig;
-use thalweg::compression::{Pruner, PruningConfig, Saliency, sparsity_schedule};
+use thalweg::compression::Saliency;
 use thalweg_data::Dataset;
-use thalweg_kernels::random::Stream;
 
 use crate::LabError;
 use crate::metrics::Scores;
 use crate::model::{ModelSpec, Network};
 use crate::pool::Pool;
-use crate::pruning::gradients::per_sample_gradients;
+use crate::pruning::{PruningSpec, prune};
 use crate::statistics::{paired, summary};
 use crate::study::{Advance, Claim, Scale, Table, Verdict, Weight, points};
-use crate::trial::{DataSpec, Prepared, TrialSpec, scores, targets, train};
+use crate::trial::{DataSpec, Prepared, TrialSpec, scores, train};
 
 const SPARSITIES: [f64; 4] = [0.5, 0.7, 0.8, 0.9];
 /// Those that the claim is judged at: at a half, weights are few enough to go for any way to do.
@@ -152,69 +148,28 @@ fn of_seed(
         return Ok(None);
     };
     let (network, prepared) = (trained.network, trained.prepared);
-    let gradients = scale.pick(GRADIENTS, 64);
     let mut pruned = Vec::new();
     for way in WAYS {
-        let pruner = PruningConfig::new()
-            .with_saliency(way.saliency)
-            .with_joint(way.joint)
-            .init()?;
         for sparsity in SPARSITIES {
-            let schedule = sparsity_schedule(0.0, sparsity, way.parts)?;
-            let network = sparser(network.clone(), &prepared, &pruner, &schedule, gradients, seed)?;
-            pruned.push(accuracy(&network, &prepared)?);
+            let way = PruningSpec {
+                saliency: way.saliency,
+                sparsity,
+                recomputations: way.parts,
+                gradients: scale.pick(GRADIENTS, 64),
+                dampening: 1e-5,
+                block_size: None,
+                joint: way.joint,
+                finetune: 0,
+            };
+            let Some(found) = prune(&network, &way, &spec, digits, pool.interrupted)? else {
+                return Ok(None);
+            };
+            pruned.push(accuracy(&found.network, &prepared)?);
         }
     }
     Ok(Some(Accuracies {
         dense: accuracy(&network, &prepared)?,
         pruned,
-    }))
-}
-
-/// The network at the last sparsity of a schedule, gradients being taken anew for each.
-fn sparser(
-    mut network: Network,
-    prepared: &Prepared,
-    pruner: &Pruner,
-    schedule: &[f64],
-    count: usize,
-    seed: u64,
-) -> Result<Network, LabError> {
-    let mut weights: Vec<f64> = network.matrix_weights().into_iter().map(f64::from).collect();
-    let mut alive = vec![true; weights.len()];
-    for (part, sparsity) in schedule.iter().enumerate() {
-        let gone = alive.iter().filter(|&&alive| !alive).count();
-        let count = (sparsity * weights.len() as f64).round() as usize - gone;
-        let gradients = gradients(
-            &network,
-            prepared,
-            &mut Stream::new(seed, "gradients", part as u64),
-        )?;
-        pruner.prune(&mut weights, &mut alive, &gradients, count)?;
-        let narrow: Vec<f32> = weights.iter().map(|&w| w as f32).collect();
-        network = network.with_matrix_weights(&narrow);
-    }
-    Ok(network)
-}
-
-/// Of the cross-entropy of so many training samples, each by itself.
-fn gradients(
-    network: &Network,
-    prepared: &Prepared,
-    count: usize,
-    stream: &mut Stream,
-) -> Result<Vec<f32>, LabError> {
-    let train = &prepared.train;
-    let mut drawn: Vec<usize> = (0..train.rows.len()).collect();
-    stream.shuffle(&mut drawn);
-    drawn.truncate(count);
-    let rows: Vec<usize> = drawn.iter().map(|&at| train.rows[at]).collect();
-    let device = Device::flex();
-    let labels = targets(drawn.iter().map(|&at| train.labels[at]), &device);
-    let loss = CompSumLossConfig::new().with_reduction(Reduction::Sum).init()?;
-    let inputs = prepared.inputs(&rows, &device);
-    Ok(per_sample_gradients(network, inputs, |scores| {
-        loss.forward(scores, labels)
     }))
 }
 
