@@ -133,12 +133,6 @@ pub fn prune(
             Saliency::Magnitude => Vec::new(),
             _ => gradients(&pruned.network, &prepared, spec.gradients, training.seed, step)?,
         };
-        let mut weights: Vec<f64> = pruned
-            .network
-            .matrix_weights()
-            .into_iter()
-            .map(f64::from)
-            .collect();
         let gone = pruned.alive.iter().filter(|alive| !**alive).count();
         let count = ((target * weights.len() as f64).round() as usize).saturating_sub(gone);
         let found = pruner.prune(&mut weights, &mut pruned.alive, &gradients, count)?;
