@@ -7,7 +7,8 @@
 //!
 //! Outputs are recorded in every epoch, also before the term starts, and before the past ones are read. A sample without
 //! outputs of that epoch (left out then, or the epoch is before the first) has cross-entropy alone. Where targets are mixed
-//! from batch to batch (MixUp, CutMix) a sample's past output is of another mixture: do not combine them.
+//! from batch to batch (MixUp, CutMix) a sample's past output is of another mixture: do not combine them. An optimiser that
+//! looks at a batch more than once a step has the outputs of its last look recorded.
 //!
 //! Source: Du, Zhou, Feng, Tan, Zhou, "Sharpness-Aware Training for Free", NeurIPS 2022 (arXiv 2205.14083).
 
