@@ -88,7 +88,7 @@ fn code(found: &Pruning, way: &Judged) -> String {
     format!(
         "use thalweg::compression::{{PruningConfig, Saliency, sparsity_schedule}};\n\
          let pruner = {config}.init()?;\n\
-         let steps = sparsity_schedule({}, {}, {})?;\n\
+         let steps = sparsity_schedule({:?}, {:?}, {})?;\n\
          let pruned = pruner.prune(&mut weights, &mut alive, &gradients, count)?;",
         found.protocol.sparsity_before,
         way.last().sparsity,
