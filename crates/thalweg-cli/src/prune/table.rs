@@ -171,6 +171,7 @@ fn brief(value: f64) -> String {
         size if size >= 99.95 => format!("{value:.0}"),
         size if size >= 9.995 => format!("{value:.1}"),
         size if size >= 0.9995 => format!("{value:.2}"),
+        size if size > 0.0 && size < 0.0005 => format!("{value:.0e}"),
         _ => format!("{value:.3}"),
     };
     text.replace('-', "−")
@@ -213,6 +214,7 @@ mod tests {
             (0.99951, "1.00"),
             (12.34, "12.3"),
             (-0.5, "−0.500"),
+            (4.2e-5, "4e−5"),
             (4321.6, "4322"),
             (123_456.0, "1e5"),
             (f64::NAN, "—"),
