@@ -32,7 +32,7 @@ pub struct FisherInverse<F> {
 pub struct Diagonal {
     /// Its elements.
     pub values: Vec<f64>,
-    /// How many of them rounding had put below what they can be, `1/(λ + ‖G‖²/m)`, and are now that.
+    /// How many of them rounding had put a millionth or more below what they can be, `1/(λ + ‖G‖²/m)`. None is below it now.
     pub clamped: usize,
 }
 
@@ -133,14 +133,18 @@ pub(super) fn subtract_along<F: Plain>(
     subtract_combination(vectors, &along, scale, out);
 }
 
+/// Share of the least that an element can be which it is told by when rounding takes it below. With one parameter every element is
+/// that least one.
+const NOTABLE: f64 = 1e-6;
+
 /// From `Σ_i v_i[a]²/e_i`.
 pub(super) fn finish_diagonal(mut sums: Vec<f64>, dampening: f64, floor: f64) -> Diagonal {
     let mut clamped = 0;
     for value in &mut sums {
         *value = dampening.recip() - *value;
         if *value < floor {
+            clamped += usize::from(*value < floor * (1.0 - NOTABLE));
             *value = floor;
-            clamped += 1;
         }
     }
     Diagonal {
