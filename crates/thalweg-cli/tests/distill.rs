@@ -132,7 +132,7 @@ fn logits_of_any_model_are_a_teacher_and_settings_reach_their_methods() {
     assert_eq!(record["protocol"]["teacher"]["accuracy"], 1.0);
     let parameters = |name: &str| {
         let entries = record["conditions"][0]["entries"].as_array().unwrap();
-        let entry = entries.iter().find(|entry| entry["objective"] == name);
+        let entry = entries.iter().find(|entry| entry["name"] == name);
         entry.unwrap()["parameters"].clone()
     };
     assert_eq!(parameters("kd")["temperature"], 5.0);

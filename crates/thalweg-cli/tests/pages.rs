@@ -120,7 +120,7 @@ fn user_errors_are_named_and_end_with_2() {
         (
             &["show", "cross_entorpy"][..],
             &[
-                "no objective or quantity `cross_entorpy`",
+                "no objective, optimiser or quantity `cross_entorpy`",
                 "did you mean `cross_entropy`",
             ][..],
         ),

@@ -187,6 +187,7 @@ fn optimisers_are_varied_on_one_objective_and_a_bound_is_told() {
         objectives: vec!["focal".to_owned()],
         optimizers: ["lion", "adamw", "m_fac"].map(str::to_owned).to_vec(),
         noise: vec![0.0],
+        epochs: Some(15),
         ..plan()
     };
     let comparison = run(&plan, 2);

@@ -95,6 +95,7 @@ fn every_metric_of_scores_is_in_the_catalogue() {
     assert!(values.keys().all(|name| find(name).is_some()));
     let needs_more = [
         "robust_accuracy",
+        "constraint_distance",
         "bag_cross_entropy",
         "bag_rmse",
         "bag_mae",
