@@ -42,12 +42,16 @@ impl SoftmaxPair {
             stretches.iter().any(|stretch| !stretch.is_empty()),
             "a softmax needs a class"
         );
-        let [first, second] = stretches.clone();
-        let top_student = largest(&student[first.clone()]).larger(largest(&student[second.clone()]));
-        let top_teacher = largest(&teacher[first]).larger(largest(&teacher[second]));
+        // Of short rows an empty stretch would cost as much as a full one.
+        let stretches = || stretches.iter().filter(|stretch| !stretch.is_empty()).cloned();
+        let (mut top_student, mut top_teacher) = (F::NEG_INFINITY, F::NEG_INFINITY);
+        for stretch in stretches() {
+            top_student = top_student.larger(largest(&student[stretch.clone()]));
+            top_teacher = top_teacher.larger(largest(&teacher[stretch]));
+        }
         let lane_scale = F::from_f64(scale);
         let (mut sum_student, mut sum_teacher, mut gap) = (0.0, 0.0, 0.0);
-        for stretch in stretches {
+        for stretch in stretches() {
             let (s, t) = (&student[stretch.clone()], &teacher[stretch.clone()]);
             let own = &mut students[stretch.clone()];
             exponentials(s, top_student, lane_scale, own);
