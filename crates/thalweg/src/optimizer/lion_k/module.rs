@@ -13,8 +13,9 @@ use crate::bridge::{CpuFloat, InPlace, in_place};
 /// Configuration of [`LionK`]; momentum and decay as in Lion's code.
 #[derive(Config, Debug)]
 pub struct LionKConfig {
-    /// The convex function K. Each parameter tensor is a vector of its own to it; [`Joint::Nuclear`] takes a tensor for the
-    /// matrix of its first dimension's rows, whatever rows it names.
+    /// The convex function K. Each parameter tensor is a vector of its own to it;
+    /// [`Joint::Nuclear`](super::Joint::Nuclear) takes a tensor for the matrix of its first dimension's rows, whatever rows
+    /// it names.
     #[config(default = "Kernel::Separable(Separable::L1)")]
     pub kernel: Kernel,
     /// Weight of the momentum in the direction, β₁ in `[0, 1)`.
