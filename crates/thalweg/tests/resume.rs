@@ -267,7 +267,7 @@ fn training() {
     let (Ok(folder), Ok(name)) = (std::env::var(FOLDER), std::env::var(OPTIMIZER)) else {
         return;
     };
-    train(&name, Path::new(&folder), Duration::from_millis(15));
+    train(&name, Path::new(&folder), Duration::from_millis(40));
 }
 
 fn begin(name: &str, folder: &Path) -> Child {
