@@ -1,7 +1,6 @@
 //! Part 2: how times grow with the number of gradients and of parameters.
 //!
-//! Products of so few rows are bound by memory, and those of more leave half of what is symmetric or triangular out: times grow
-//! slower than m² here.
+//! Times are those of this machine, caches and all; an operation count would be another thing.
 
 use std::time::Instant;
 
